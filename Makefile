@@ -1,0 +1,80 @@
+# Prerequisites of a fresh machine: make and Python >= 3.11. The targets install everything else.
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+SEEDS ?= 100
+WORKERS ?= 2
+ARGS ?=
+
+runtime := $(VENV)/.installed-runtime
+dev := $(VENV)/.installed-dev
+bench := $(VENV)/.installed-bench
+pip := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# The project itself goes in as a link to this checkout; its build backend comes from a lock too.
+install_project := $(pip) install --no-deps --no-build-isolation --editable .
+
+.PHONY: help up demo simulate test check format docs bench-receiver lock wheel venv clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+
+up: $(runtime) ## Run everything in one process: make up [ARGS=...]
+	@$(VENV)/bin/guardian up $(ARGS)
+
+demo: $(runtime) ## Show a position being opened, guarded and closed on paper
+	@$(VENV)/bin/guardian demo $(ARGS)
+
+simulate: $(dev) ## Run the simulator: make simulate SEEDS=1000
+	@$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+test: $(dev) ## Run the tests: make test [ARGS="-k name"]
+	@scripts/ensure-test-servers
+	@VENV=$(VENV) WORKERS=$(WORKERS) scripts/test $(ARGS)
+
+check: $(dev) ## Run the static checks
+	@VENV=$(VENV) scripts/check
+
+format: $(dev) ## Let ruff rewrite what it can
+	@$(VENV)/bin/ruff check --fix-only .
+	@$(VENV)/bin/ruff format .
+
+docs: $(dev) ## Write the reference pages of docs/ anew
+	@$(VENV)/bin/python scripts/reference_pages.py
+
+bench-receiver: $(bench) ## Measure the receiver beside the handler one would otherwise write
+	@scripts/ensure-test-servers
+	@$(VENV)/bin/python -m benchmarks.receiver $(ARGS)
+
+lock: ## Write the lock files anew: make lock [ARGS=--upgrade]
+	@PYTHON=$(PYTHON) scripts/lock $(ARGS)
+
+wheel: $(dev) ## Build the wheel into dist/
+	@$(VENV)/bin/python -m build --wheel --no-isolation --outdir dist .
+
+venv: $(dev) ## Make the virtual environment only
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# A stamp says what the environment holds, so a second run of a target starts at once.
+$(VENV)/bin/python:
+	@PYTHON=$(PYTHON) scripts/venv $(VENV)
+
+$(runtime): requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the runtime requirements"
+	@$(pip) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(install_project)
+	@touch $@
+
+$(dev): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the runtime, test and development requirements"
+	@$(pip) install --require-hashes -r requirements-dev.lock
+	@$(install_project)
+	@touch $(runtime) $@
+
+$(bench): requirements-bench.lock $(dev)
+	@echo "Installing the benchmark's requirements"
+	@$(pip) install --require-hashes -r requirements-bench.lock
+	@touch $@
