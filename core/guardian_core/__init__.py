@@ -1,0 +1,1 @@
+"""What every service of Position Guardian shares: the domain, storage, guarding and the ports."""

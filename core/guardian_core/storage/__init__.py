@@ -1,0 +1,1 @@
+"""The database: models, migrations, and the functions that run inside `Database.run`."""
