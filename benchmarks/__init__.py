@@ -1,0 +1,1 @@
+"""Measurements, each beside what one would otherwise write."""
