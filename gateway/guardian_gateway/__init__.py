@@ -1,0 +1,1 @@
+"""T5: the only holder of exchange keys; carries out decisions at a venue."""
