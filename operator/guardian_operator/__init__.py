@@ -1,0 +1,1 @@
+"""The operator (T7): the position guardian and the order monitor."""
