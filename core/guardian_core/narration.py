@@ -80,7 +80,7 @@ def _change_line(  # noqa: C901, PLR0911 - one case for each kind of change
         case FlatSeen(None):
             return None
         case FlatSeen():
-            return Line("flat_seen", "WARNING", f"{what}: the venue says flat, our fills do not")
+            return Line("flat_seen", "WARNING", f"{what}: {decision.reasons[0].message}")
         case SetTarget(quantity, reason):
             return Line("target_set", "WARNING", f"{what}: reduce to {plain(quantity)} ({reason})")
         case ClearTarget():

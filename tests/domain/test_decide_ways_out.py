@@ -15,6 +15,7 @@ from guardian_core.domain.decision import (
     Close,
     Coverage,
     Decision,
+    FlatSeen,
     Reduce,
     Reopen,
     SetTarget,
@@ -136,6 +137,32 @@ class TestForeignPositions:
         decision = run(plan(), seen)
         assert decision.requeue_after_s is not None
         assert decision.requeue_after_s > 0
+
+    def test_a_pending_state_meets_the_other_side_with_patience_that_ends(self) -> None:
+        """Its fill may be younger than the report; a report that stays is the truth."""
+        seen = lane(position=position(side=SHORT), orders=())
+        filled: dict[str, Any] = {"status": StateStatus.PENDING, "entry_sent": True}
+        assert FlatSeen(NOW) in run(plan(**filled), seen).changes
+        early = plan(**filled, flat_seen_at=NOW - seconds(9))
+        assert not run(early, seen).changes
+        late = plan(**filled, flat_seen_at=NOW - seconds(10))
+        assert [type(change) for change in run(late, seen).changes] == [Close]
+
+    def test_a_waiting_entry_beside_a_position_on_the_other_side_is_left_in_peace(self) -> None:
+        seen = lane(position=position(side=SHORT), orders=(entry(),))
+        waiting = plan(
+            status=StateStatus.PENDING, entry_sent=True, entry_working=True, net_filled=dec(0)
+        )
+        decision = run(waiting, seen)
+        assert not decision.actions
+        assert not decision.changes
+        assert decision.requeue_after_s is None
+
+    def test_a_leg_beside_an_entry_that_never_filled_goes_before_its_state(self) -> None:
+        unfilled = plan(status=StateStatus.PENDING, entry_sent=True, net_filled=dec(0))
+        decision = run(unfilled, lane(position=None, orders=(leg(TP),)))
+        assert [type(a) for a in decision.actions] == [Cancel]
+        assert not decision.changes
 
 
 class TestLevels:

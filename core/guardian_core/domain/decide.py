@@ -21,7 +21,8 @@ venue reports; pure, so the same inputs always give the same decision.
 7.  After definite rejects a leg backs off, at most 5 s; a position naked for longer than the
     policy allows gets target 0. (backoff, here)
 8.  A protective fill or an exit cancels what still works of an older entry. A position on the
-    other side is not ours to guard: our orders go, the state closes, old levels never apply.
+    other side is not ours to guard: our orders go, the state closes, old levels never apply;
+    right after an entry filled, only when it is reported for 10 s.
 9.  A rest below the venue's minimum is Dust: reported and closed. (flatness)
 10. Deciding again on the result of an applied decision gives no actions.
 
@@ -69,7 +70,7 @@ def decide(plan: Plan | None, lane: LaneSnapshot, policy: Policy, now: datetime)
     if lane.position is None:
         return flatness.decide_flat(plan, lane, now)
     if lane.position.side is not plan.side:
-        return _decide_turned(plan, lane)
+        return _decide_turned(plan, lane, now)
     assert lane.instrument is not None
     return _decide_open(plan, lane, lane.position, lane.instrument, policy, now)
 
@@ -84,15 +85,28 @@ def _why_unknown(lane: LaneSnapshot) -> tuple[Reason, ...]:
     return ()
 
 
-def _decide_turned(plan: Plan, lane: LaneSnapshot) -> Decision:
+def _decide_turned(plan: Plan, lane: LaneSnapshot, now: datetime) -> Decision:
     """Rule 8: the venue holds the other side; nothing of this plan may touch that position."""
     assert lane.position is not None
     reasons = (
         Reason("SideTurned", f"the venue reports a {lane.position.side}, the state a {plan.side}"),
     )
-    if plan.status is StateStatus.PENDING and (plan.entry_working or flatness.is_held(plan, lane)):
-        # Its entry filled, or may yet; the report is of the position before.
-        return Decision(Coverage.UNGUARDED, reasons=reasons, requeue_after_s=flatness.SOON_S)
+    if plan.status is StateStatus.PENDING:
+        # Its entry filled, or may yet: for a while the report may be of the position before.
+        if flatness.is_held(plan, lane):
+            first_seen = plan.flat_seen_at
+            if first_seen is None:
+                seen = FlatSeen(now)
+                return Decision(
+                    Coverage.UNGUARDED,
+                    changes=(seen,),
+                    reasons=reasons,
+                    requeue_after_s=flatness.SOON_S,
+                )
+            if now - first_seen < flatness.FLAT_BELIEVED_AFTER:
+                return Decision(Coverage.UNGUARDED, reasons=reasons)
+        elif plan.entry_working:
+            return Decision(Coverage.UNGUARDED, reasons=reasons)
     own = tuple(o for o in lane.orders if o.ours and o.role is not None)
     cancels = tuple(Cancel(o.ref, "SideTurned") for o in own if not o.in_flight)
     if own:

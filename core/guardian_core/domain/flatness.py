@@ -52,15 +52,14 @@ def decide_flat(plan: Plan, lane: LaneSnapshot, now: datetime) -> Decision:
     """A live state, and a venue that reports no position."""
     filled = plan.net_filled is not None and _is_filled(plan, lane)
     entries = working_entries(lane)
-    if plan.status is StateStatus.PENDING and not filled:
-        if entries or plan.entry_working:
-            return Decision(Coverage.FLAT, reasons=(Reason("EntryWorks", "the entry still works"),))
-        return Decision(Coverage.FLAT, changes=(Close("EntryNotFilled"),))
+    unfilled = plan.status is StateStatus.PENDING and not filled
+    if unfilled and (entries or plan.entry_working):
+        return Decision(Coverage.FLAT, reasons=(Reason("EntryWorks", "the entry still works"),))
     own = tuple(o for o in lane.orders if o.ours and o.role is not Role.ENTRY)
     if any(order.in_flight for order in own):
         reason = Reason("InFlight", "an order of ours is being looked up")
         return Decision(Coverage.UNKNOWN, reasons=(reason,), requeue_after_s=SOON_S)
-    explained = plan.net_filled is not None and not filled
+    explained = unfilled or (plan.net_filled is not None and not filled)
     if not explained:
         waiting = _wait_for_flat(plan, now)
         if waiting is not None:
@@ -74,6 +73,8 @@ def decide_flat(plan: Plan, lane: LaneSnapshot, now: datetime) -> Decision:
     sweep = _sweep(lane)
     if sweep:
         return Decision(Coverage.FLAT, sweep, requeue_after_s=0)
+    if unfilled:
+        return Decision(Coverage.FLAT, changes=(Close("EntryNotFilled"),))
     close = Close("Flat" if explained else UNEXPLAINED, incomplete=not explained)
     return Decision(Coverage.FLAT, changes=(close,))
 
