@@ -16,6 +16,7 @@ BIN = Path(sys.executable).parent
 PACKAGES = [
     "core/guardian_core",
     "core/guardian_core/domain",
+    "core/guardian_core/cluster",
     "receiver/guardian_receiver",
     "engine/guardian_engine",
     "gateway/guardian_gateway",
@@ -109,6 +110,8 @@ IMPORT_OFFENCES = {
     "a service in another": ("engine/guardian_engine/a.py", "import guardian_gateway"),
     "the cli in a service": ("receiver/guardian_receiver/a.py", "import guardian_cli"),
     "kopf in the engine": ("engine/guardian_engine/a.py", "import kopf"),
+    "kubernetes in core": ("core/guardian_core/a.py", "import kubernetes"),
+    "kubernetes in the engine": ("engine/guardian_engine/a.py", "import kubernetes"),
     "ccxt in the cli": ("cli/guardian_cli/a.py", "import ccxt"),
 }
 
@@ -119,7 +122,7 @@ def test_a_forbidden_import_breaks_a_contract(tree: Path, path: str, line: str) 
     (tree / path).write_text(f"{line}\n")
     done = lint_imports(tree)
     assert done.returncode == 1, done.stdout
-    assert "Contracts: 3 kept, 1 broken." in done.stdout
+    assert "Contracts: 4 kept, 1 broken." in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,16 @@ def test_a_forbidden_import_breaks_a_contract(tree: Path, path: str, line: str) 
         pytest.param("core/guardian_core/a.py", "import guardian_core.domain", id="domain in core"),
         pytest.param("engine/guardian_engine/a.py", "import guardian_core", id="core in a service"),
         pytest.param("operator/guardian_operator/a.py", "import kopf", id="kopf in the operator"),
+        pytest.param(
+            "operator/guardian_operator/a.py",
+            "from kubernetes import client",
+            id="kubernetes in the operator",
+        ),
+        pytest.param(
+            "core/guardian_core/cluster/a.py",
+            "from kubernetes import client",
+            id="kubernetes in core's cluster part",
+        ),
         pytest.param("gateway/guardian_gateway/a.py", "import ccxt", id="ccxt in the gateway"),
         pytest.param(
             "cli/guardian_cli/a.py", "import guardian_operator", id="a service in the cli"
