@@ -322,6 +322,27 @@ class Journal(Base):
     detail: Mapped[str]
 
 
+class Mirror(Base):
+    """What a state and its TradingPosition last agreed on; no row where there is no cluster.
+
+    `uid` is the object's; None until it is known. The base is what both said at
+    `synced_revision`; NULL of a level: both had no such leg.
+    """
+
+    __tablename__ = "mirror"
+    __table_args__ = (UniqueConstraint("namespace", "name"),)
+
+    state_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_state.id"), primary_key=True)
+    namespace: Mapped[str]
+    name: Mapped[str]
+    uid: Mapped[str | None]
+    base_stop_loss: Mapped[Decimal | None]
+    base_take_profit: Mapped[Decimal | None]
+    synced_revision: Mapped[int]
+    pinned: Mapped[bool] = mapped_column(default=False)
+    """The object says levels: Pinned, so alerts leave the levels alone."""
+
+
 class PaperRecord(Base):
     """The paper venue's own books, one JSON record each. No other component reads it."""
 
