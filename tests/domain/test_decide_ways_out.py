@@ -232,6 +232,20 @@ class TestExits:
         (reduce,) = [a for a in decision.actions if isinstance(a, Reduce)]
         assert reduce.body.quantity == dec("0.05")
 
+    @pytest.mark.parametrize(("by_fills", "at_once"), [("0.02", True), ("0", False)])
+    def test_what_an_entry_adds_to_a_sold_position_is_sold_when_the_fills_show_it_too(
+        self, by_fills: str, at_once: bool
+    ) -> None:
+        sold = past(Role.EXIT, status="closed", filled_quantity=dec("0.1"), updated_at=NOW)
+        wish = plan(
+            target_quantity=dec(0),
+            orders=(sold,),
+            net_filled=dec(by_fills),
+            last_exit_fill_at=NOW,
+        )
+        changes = run(wish, lane(position=position("0.02"))).changes
+        assert (SetTarget(Decimal(0), "StillAboveTarget") in changes) is at_once
+
     def test_a_part_too_small_to_sell_of_a_position_that_grew_gets_a_new_revision(self) -> None:
         ended = past(
             Role.EXIT,

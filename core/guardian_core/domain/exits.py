@@ -2,8 +2,9 @@
 
 Attempt 1 of a revision fixes how much is sold in all; attempt n+1 sells at most what the ones
 before it left unfilled, and right after a sale our fills count beside the venue's position. So a
-position report that lags behind our own sale cannot sell twice. What is left above the target and
-is less than the venue trades ends the exit.
+position report that lags behind our own sale cannot sell twice. Where all of attempt 1 is sold and
+the fills say with the report that more is there (an entry filled meanwhile), a new revision sells
+it. What is left above the target and is less than the venue trades ends the exit.
 """
 
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def step(
     excess = instrument.floor_quantity(max(position.quantity - target, ZERO))
     if not instrument.is_tradable(excess, price):
         return ExitStep(changes=(ClearTarget(),), requeue_after_s=0)
+    if plan.attempts(Role.EXIT) and _has_grown(plan, target, excess):
+        return ExitStep(changes=(SetTarget(target, "StillAboveTarget"),))
     left = min(_left_unfilled(plan, excess), _left_by_fills(plan, target, excess, now))
     quantity = instrument.floor_quantity(min(excess, left))
     if not instrument.is_tradable(quantity, price):
@@ -95,6 +98,13 @@ def _left_unfilled(plan: Plan, excess: Decimal) -> Decimal:
     if not past:
         return excess
     return past[0].quantity - sum((order.filled_quantity for order in past), ZERO)
+
+
+def _has_grown(plan: Plan, target: Decimal, excess: Decimal) -> bool:
+    """Whether no report lags: all that was to be sold is, and our fills, which know each sale from
+    its own answer, show the excess too."""
+    sold_out = _left_unfilled(plan, excess) <= 0
+    return sold_out and plan.held is not None and plan.held - target >= excess
 
 
 def _left_by_fills(plan: Plan, target: Decimal, excess: Decimal, now: datetime) -> Decimal:
