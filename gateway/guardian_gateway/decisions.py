@@ -9,12 +9,16 @@
    depended on it: the caller's view was old.
 5. Each create passes the fence right before it is sent. A first check of the whole request comes
    before anything is sent at all, so a Conflict is raised only when nothing has happened.
+6. An amend that the venue refuses becomes a replacement: a venue that can amend orders cannot
+   always amend this one.
 """
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
+
+from loguru import logger
 
 from guardian_core.domain.decision import Amend, Cancel, Reduce, Submit
 from guardian_core.domain.errors import (
@@ -250,7 +254,20 @@ class _Run:
     async def _amend(self, index: int, action: Amend) -> None:
         row = self.admission.row_of(action.order)
         outcome = await self.writes.amend(index, action.order, action.body, row, self._permit)
-        self.outcomes.append(outcome)
+        if outcome.outcome is OutcomeKind.REJECTED and outcome.reason is not RejectReason.NOT_SENT:
+            await self._replace_instead(index, action, outcome.message)
+        else:
+            self.outcomes.append(outcome)
+
+    async def _replace_instead(self, index: int, action: Amend, why: str) -> None:
+        """Rule 6. The old order still stands, unless the venue cannot hold both."""
+        logger.warning("{} was not amended ({}): replaced", action.order.venue_order_id, why)
+        both = self.writes.capabilities.create_then_cancel
+        submit = Submit((action.body,), (action.order,), cancel_first=not both)
+        actions = list(self.request.actions)
+        actions[index] = submit
+        self.request = self.request.model_copy(update={"actions": tuple(actions)})
+        await self._submit(index, submit)
 
     async def _cancel(self, index: int, ref: OrderRef) -> None:
         row = self.admission.row_of(ref)

@@ -27,6 +27,7 @@ from guardian_core.domain.errors import (
 )
 from guardian_core.domain.money import ZERO, MarketKind
 from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, Role
+from guardian_core.domain.snapshot import Capabilities
 from guardian_core.ports import Tx
 from guardian_core.protocol import OrderOutcome, OutcomeKind
 from guardian_gateway import answers, rows
@@ -72,6 +73,11 @@ class Writes:
         self._desk = desk
         self._context = context
         self._resolver = resolver
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the account's venue can do."""
+        return self._desk.capabilities
 
     async def create(
         self, action: int, bodies: tuple[OrderBody, ...], permit: Permit

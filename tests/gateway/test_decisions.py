@@ -517,6 +517,34 @@ async def test_an_amend_without_an_answer_changes_no_row() -> None:
 
 
 @on_virtual_time
+async def test_an_amend_that_is_refused_becomes_a_replacement() -> None:
+    world = await World.virtual(paper={"amend": True})
+    state_id = await world.guarded()
+    await world.revise(state_id, revision=2)
+    old, new = stop_loss(state_id), stop_loss(state_id, "42500", revision=2)
+    world.venue.stage("amend", before=Rejected(RejectReason.INVALID_ORDER, "cannot amend this"))
+    result = await world.submit(state_id, Amend(world.ref(old.client_order_id), new), revision=2)
+    assert told(result) == [("create", ACCEPTED), ("cancel", ACCEPTED)]
+    assert stops(world) == [D(42_500)]
+
+
+@on_virtual_time
+async def test_a_level_that_is_refused_either_way_leaves_the_old_order_alone() -> None:
+    world = await World.virtual(paper={"amend": True})
+    state_id = await world.guarded()
+    await world.revise(state_id, revision=2)
+    old, new = stop_loss(state_id), stop_loss(state_id, "42500", revision=2)
+    crossed = Rejected(RejectReason.CROSSED, "would trigger at once")
+    world.venue.stage("amend", before=crossed)
+    world.venue.stage("create", before=crossed)
+    result = await world.submit(state_id, Amend(world.ref(old.client_order_id), new), revision=2)
+    assert told(result) == [("create", REJECTED), ("cancel", SKIPPED)]
+    assert stops(world) == [D(42_000)]
+    trade = await world.trade(new.client_order_id)
+    assert trade.reject_reason == "crossed"
+
+
+@on_virtual_time
 async def test_an_order_that_is_gone_is_not_amended() -> None:
     world = await World.virtual(paper={"amend": True})
     state_id = await world.guarded()
