@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,17 @@ from guardian_core.logs import LogFormat
 
 PREFIX = "GUARDIAN_"
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+TRADINGVIEW_ADDRESSES = "52.89.214.238,34.212.75.30,54.218.53.128,52.32.178.7"
+"""As TradingView's help publishes them (solution 43000529348). IPv4 only."""
+
+
+class SourceCheck(StrEnum):
+    """What becomes of a webhook request from an address that is not TradingView's."""
+
+    OFF = "off"
+    REPORT = "report"
+    ENFORCE = "enforce"
 
 
 def _sqlite_under_home(others: dict[str, Any]) -> str:
@@ -78,6 +90,23 @@ class Settings(BaseSettings):
         le=100_000,
         description="Alerts that may wait for the database; beyond it the answer is 503.",
     )
+    receiver_source_check: SourceCheck = Field(
+        default=SourceCheck.OFF,
+        description="Requests from elsewhere than GUARDIAN_RECEIVER_SOURCES: off (nobody looks), "
+        "report (counted and logged), enforce (refused with 403).",
+    )
+    receiver_sources: str = Field(
+        default=TRADINGVIEW_ADDRESSES,
+        description="Addresses or CIDRs, separated by commas; by default those that TradingView "
+        "publishes.",
+    )
+    receiver_trusted_hops: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="How many proxies before the receiver add to X-Forwarded-For; 0: the address "
+        "that connects is the client's.",
+    )
 
     # Command line
     webhook_token: SecretStr | None = Field(
@@ -101,6 +130,15 @@ class Settings(BaseSettings):
         default=None,
         description="Where other processes reach this very gateway: its lease's row says it. "
         "Unset, this machine's address and the gateway's port.",
+    )
+
+    # Cluster
+    cluster_namespace: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Kubernetes namespace of the custom resources that engine and operator keep in "
+        "step with the database; unset, there are none. The API server is reached by the pod's "
+        "service account, outside of a pod by KUBECONFIG.",
     )
 
     # Engine and operator

@@ -195,8 +195,10 @@ async def _open(job: Job, live: Guarded | None) -> Verdict:
         await job.commit(lambda tx: _commit_new(tx, job, plan))
     else:
         await job.commit(lambda tx: _commit_addition(tx, job, plan, live))
+    state_id = live.plan.state_id if live else job.webhook.id
+    await job.tools.mirror.desire_changed(state_id)
     job.say(Point.STATE_UPDATED, f"{plan.side} {plain(plan.body.quantity)} {job.symbol} committed")
-    return await _send(job, plan.body, live.plan.state_id if live else job.webhook.id)
+    return await _send(job, plan.body, state_id)
 
 
 def _commit_new(tx: Tx, job: Job, plan: EntryPlan) -> None:

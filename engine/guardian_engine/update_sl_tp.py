@@ -13,6 +13,7 @@ from guardian_core.domain.plan import check_levels
 from guardian_core.logs import Point
 from guardian_core.ports import Tx
 from guardian_core.storage.desires import Desire, Guarded, revise
+from guardian_core.storage.mirrors import is_pinned
 from guardian_engine.job import Job, Sight, failures
 from guardian_engine.levels import Levels, check_against_price, moved
 from guardian_engine.verdict import Later, Verdict, failed, processed
@@ -38,6 +39,8 @@ async def update_sl_tp(job: Job) -> Verdict:
     levels = moved(job.webhook, Desire.of(live.plan), job.policy)
     if levels == Levels(live.plan.stop_loss, live.plan.take_profit):
         return processed("the levels are already so")
+    if await job.tools.database.run(lambda tx: is_pinned(tx, live.plan.state_id)):
+        return processed("the levels are pinned (levels: Pinned in the TradingPosition)")
     verdict = _check(job, sight, live, levels)
     if verdict is not None:
         return verdict

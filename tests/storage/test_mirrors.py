@@ -30,13 +30,13 @@ def add(tx: Tx, ids: SeededIds, symbol: str = "BTCUSDT", **columns: object) -> U
 
 
 async def mirrored(db: Database, ids: SeededIds, row: MirrorRow = ROW) -> UUID:
-    state_id = await db.run(call(add, ids))
+    state_id: UUID = await db.run(call(add, ids))
     assert await db.run(call(mirrors.agree, state_id, row))
     return state_id
 
 
 async def shown(db: Database, state_id: UUID) -> ShownState:
-    state = await db.run(call(mirrors.shown_state, state_id))
+    state: ShownState | None = await db.run(call(mirrors.shown_state, state_id))
     assert state is not None
     return state
 

@@ -76,6 +76,7 @@ class ShownState:
     repairs: int
     realized_pnl: Decimal | None
     trace_id: str
+    opened_at: datetime | None
     closed_at: datetime | None
     close_reason: str
     mirror: MirrorRow | None = None
@@ -242,6 +243,7 @@ def _view(state: WebhookState, lane: Lane, mirror: Mirror | None) -> ShownState:
         repairs=state.repairs,
         realized_pnl=state.realized_pnl,
         trace_id=state.trace_id,
+        opened_at=state.opened_at,
         closed_at=state.closed_at,
         close_reason=state.close_reason,
         mirror=None if mirror is None else _mirror(mirror),
