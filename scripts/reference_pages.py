@@ -66,6 +66,7 @@ ANSWERS = """\
 | 400 | stored, not executed: the body says which field is wrong, and the fix |
 | 401 | no token, or a wrong one; not stored |
 | 403 | stored, not executed: this token does not command that account |
+| 403, field `source` | not stored: sources are enforced, and this is none of TradingView's |
 | 413 | larger than 64 KiB |
 | 503 | not stored: the database is away or the queue is full; send it again |
 """

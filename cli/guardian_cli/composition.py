@@ -22,6 +22,7 @@ from guardian_gateway.service import Gateway
 from guardian_operator.build import build_guardian
 from guardian_operator.guardian import Guardian
 from guardian_receiver.main import build as build_receiver
+from guardian_receiver.sources import SourceRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ async def everything(
             parts.ids,
             parts.registry,
             queue_size=settings.receiver_queue_size,
+            source_rules=SourceRules.of(settings),
         )
         await stack.enter_async_context(receiver.running())
         receiver_web = WebServer(receiver.app, settings.receiver_host, settings.receiver_port)

@@ -14,6 +14,7 @@ from loguru import logger
 from guardian_receiver.body import BODY_MAX_BYTES
 from guardian_receiver.metrics import ReceiverMetrics
 from guardian_receiver.reception import Answer, Reception, failure
+from guardian_receiver.sources import Sources
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,10 +34,19 @@ class _NotRead(Exception):
 
 
 class Front:
-    def __init__(self, behind: App, reception: Reception, metrics: ReceiverMetrics) -> None:
+    """`sources`: None where nobody looks where a request came from."""
+
+    def __init__(
+        self,
+        behind: App,
+        reception: Reception,
+        metrics: ReceiverMetrics,
+        sources: Sources | None = None,
+    ) -> None:
         self._behind = behind
         self._reception = reception
         self._metrics = metrics
+        self._sources = sources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,6 +64,10 @@ class Front:
             await _send(send, _NOT_HERE)
 
     async def _webhook(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._sources is not None and self._sources.refuses(scope):
+            self._metrics.webhooks["foreign"].inc()
+            await _send(send, _FOREIGN)
+            return
         try:
             raw = await _body(scope, receive)
             answer = await self._reception.accept(raw, token_in(scope))
@@ -120,6 +134,12 @@ _WRONG_METHOD = _fixed(
     405, "the method is not allowed", "send the alert with POST", (b"allow", b"POST")
 )
 _NOT_HERE = _fixed(404, "nothing takes this here", "alerts go to POST /webhook")
+_FOREIGN = _fixed(
+    403,
+    "does not come from one of TradingView's addresses",
+    "see GUARDIAN_RECEIVER_SOURCES and GUARDIAN_RECEIVER_TRUSTED_HOPS",
+    field="source",
+)
 _TOO_LARGE = _fixed(
     413, "is too large", f"an alert has at most {BODY_MAX_BYTES} bytes", field="body"
 )

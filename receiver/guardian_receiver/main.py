@@ -21,6 +21,7 @@ from guardian_receiver.insert import Stored
 from guardian_receiver.metrics import ReceiverMetrics
 from guardian_receiver.publisher import Publisher
 from guardian_receiver.reception import Reception, log_stored
+from guardian_receiver.sources import SourceRules, Sources
 
 DRAIN_WITHIN_S = 5.0
 SWITCH_INTERVAL_S = 0.0005
@@ -70,6 +71,7 @@ def build(
     registry: CollectorRegistry,
     *,
     queue_size: int,
+    source_rules: SourceRules | None = None,
 ) -> Receiver:
     """A receiver on these parts; nothing runs yet."""
     metrics = ReceiverMetrics(registry)
@@ -85,7 +87,8 @@ def build(
     metrics.watch_queue(lambda: committer.depth)
     directory = Directory(database, clock)
     reception = Reception(directory, committer, clock, ids, metrics)
-    front = Front(behind_app(database, registry), reception, metrics)
+    sources = Sources(source_rules, metrics) if source_rules is not None else None
+    front = Front(behind_app(database, registry), reception, metrics, sources)
     return Receiver(front, directory, committer, publisher)
 
 
@@ -98,6 +101,7 @@ async def serve(parts: Parts) -> None:
         parts.ids,
         parts.registry,
         queue_size=parts.settings.receiver_queue_size,
+        source_rules=SourceRules.of(parts.settings),
     )
     server = WebServer(receiver.app, parts.settings.receiver_host, parts.settings.receiver_port)
     # What was made until now stays: the collector need not look at it for every few alerts.

@@ -8,7 +8,7 @@ from guardian_core.metrics import QUICK_SECONDS
 
 OUTCOMES = (
     *("received", "duplicate", "refused", "forbidden", "unauthorised", "unavailable", "failed"),
-    "not_read",
+    *("not_read", "foreign"),
 )
 
 
@@ -27,6 +27,13 @@ class ReceiverMetrics:
             "Requests to /webhook with a wrong token, or none",
             registry=registry,
         )
+        sources = Counter(
+            "guardian_webhook_sources",
+            "Requests to /webhook by where they came from (tradingview, other), where checked",
+            ("source",),
+            registry=registry,
+        )
+        self.sources = {source: sources.labels(source) for source in ("tradingview", "other")}
         self.ack_seconds = Histogram(
             "guardian_webhook_ack_seconds",
             "From a whole request to its answer, of alerts that were stored",

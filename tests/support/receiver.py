@@ -57,11 +57,16 @@ async def serving(
     bus: Bus | None = None,
     queue_size: int = 1_000,
     tokens: dict[str, str] | None = None,
+    **building: Any,
 ) -> AsyncIterator[Service]:
-    """A receiver on this database. `tokens`: of a replica that made them and the accounts."""
+    """A receiver on this database. `tokens`: of a replica that made them and the accounts.
+
+    `building`: more of the receiver's own choices.
+    """
     ids, registry = SystemIds(), CollectorRegistry()
     known = tokens if tokens else await database.run(lambda tx: _prepare(tx, ids))
-    receiver = build(database, bus or InProcessBus(), clock, ids, registry, queue_size=queue_size)
+    bus = bus or InProcessBus()
+    receiver = build(database, bus, clock, ids, registry, queue_size=queue_size, **building)
     async with (
         receiver.running(),
         WebServer(receiver.app, "127.0.0.1", 0) as server,
