@@ -48,6 +48,35 @@ def create(
     typer.echo(secret)
 
 
+@token.command("import")
+def import_(
+    variable: Annotated[
+        str,
+        typer.Option(
+            "--from-env", metavar="VARIABLE", help="The environment variable that holds the secret."
+        ),
+    ],
+    prefix: Annotated[
+        str, typer.Option(help="First part of its name; the rest tells secrets apart.")
+    ] = "imported",
+    home: HomeOption = None,
+) -> None:
+    """Make a token of a secret that is kept elsewhere. Again with the same one changes nothing."""
+    import os
+
+    from guardian_cli.place import find_place
+    from guardian_core.domain.errors import ConfigurationError
+    from guardian_core.storage.tokens import import_token
+
+    place = find_place(home)
+    secret = os.environ.get(variable, "").strip()
+    if not secret:
+        raise ConfigurationError(f"{variable} is not set: it must hold the secret")
+    row, is_new = wait_for(place.write(lambda tx: import_token(tx, place.ids, secret, prefix)))
+    state = "is revoked, and stays so" if not row.is_live else "is new" if is_new else "is known"
+    typer.echo(f"{row.name} {state}")
+
+
 @token.command("list")
 def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the tokens, revoked ones too; never their secrets."""

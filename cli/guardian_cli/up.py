@@ -1,10 +1,11 @@
-"""`guardian up` and `guardian db upgrade`."""
+"""`guardian up` and `guardian db`."""
 
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +13,9 @@ from guardian_cli.options import HomeOption, wait_for
 
 if TYPE_CHECKING:
     from guardian_cli.place import Place
+
+T = TypeVar("T")
+POLL_S = 0.5
 
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
@@ -79,7 +83,12 @@ def up(
 
 
 @db.command()
-def upgrade(home: HomeOption = None) -> None:
+def upgrade(
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for a server.")
+    ] = 0,
+    home: HomeOption = None,
+) -> None:
     """Bring the database to this version's schema. `guardian up` does it by itself."""
     from guardian_cli.place import find_place
     from guardian_core.storage import migrations
@@ -87,18 +96,56 @@ def upgrade(home: HomeOption = None) -> None:
     place = find_place(home)
     if place.keeps_database:
         place.home.create()
-    revision = wait_for(_upgrade(place, migrations.upgrade))
+    revision = wait_for(_upgrade(place, migrations.upgrade, wait))
     typer.echo(f"the database is at revision {revision}")
 
 
-async def _upgrade(place: "Place", upgrade: Any) -> str:
+async def _upgrade(place: "Place", upgrade: Callable[[str], str], wait_s: float) -> str:
     """Not under a running `guardian up`, whose version may be another one."""
     if not place.keeps_database:
-        revision: str = upgrade(place.settings.database_url)
-        return revision
+        return await _answered(place, upgrade, wait_s)
     async with place.home.locked():
-        revision = upgrade(place.settings.database_url)
-        return revision
+        return upgrade(place.settings.database_url)
+
+
+@db.command("wait")
+def wait_(
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait at most.")
+    ] = 60,
+    home: HomeOption = None,
+) -> None:
+    """Wait until the database answers and has this version's schema."""
+    from guardian_cli.place import find_place
+    from guardian_core.domain.errors import Unavailable
+    from guardian_core.storage import migrations
+
+    def look(url: str) -> None:
+        if not migrations.is_current(url):
+            raise Unavailable("the database has not this version's schema yet")
+
+    wait_for(_answered(find_place(home), look, timeout))
+    typer.echo("the database is ready")
+
+
+async def _answered(place: "Place", ask: Callable[[str], T], wait_s: float) -> T:
+    """What asking the database gives, once it does. Raises Unavailable when it took too long."""
+    from asyncio import sleep
+
+    from guardian_core.domain.errors import Unavailable
+
+    until_s = place.clock.monotonic() + wait_s
+    told = ""
+    while True:
+        try:
+            return ask(place.settings.database_url)
+        except Unavailable as error:
+            if place.clock.monotonic() >= until_s:
+                raise
+            if str(error) != told:
+                told = str(error)
+                sys.stderr.write(f"waiting: {told}\n")
+        await sleep(POLL_S)
 
 
 def _log(place: "Place", *, verbose: bool) -> None:

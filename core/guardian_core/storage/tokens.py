@@ -11,8 +11,12 @@ from sqlalchemy import select
 from guardian_core.domain.errors import CallerError
 from guardian_core.ports import Ids, Tx
 from guardian_core.storage.schema import Account, Token
+from guardian_core.storage.upsert import insert_if_absent
 
 NAME_MAX = 100
+SECRET_MIN = 16
+"""Characters of a secret that somebody else made up; ours are longer."""
+_NAME_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,30 @@ def create_token(tx: Tx, ids: Ids, name: str, accounts: Sequence[str] = ()) -> t
     tx.add(row)
     tx.flush()
     return secret, _view(row)
+
+
+def import_token(tx: Tx, ids: Ids, secret: str, prefix: str) -> tuple[TokenRow, bool]:
+    """Makes a secret that exists elsewhere a token for all accounts; returns whether it is new.
+
+    Its name is the prefix and the first digits of its hash, so another secret makes another token
+    and the one before stays live until it is revoked. A revoked one stays revoked. Raises
+    CallerError for a secret that is too short.
+    """
+    if len(secret) < SECRET_MIN:
+        raise CallerError("secret", "is too short", f"use {SECRET_MIN} characters or more")
+    sha256 = token_sha256(secret)
+    # Two may import at once; the hash is unique, so only one of them makes the row.
+    new = {
+        "id": ids.uuid(),
+        "name": f"{prefix}-{sha256[:_NAME_DIGITS]}",
+        "sha256": sha256,
+        "accounts": [],
+        "created_at": tx.now(),
+        "revoked_at": None,
+    }
+    is_new = insert_if_absent(tx, Token, new)
+    row = tx.execute(select(Token).where(Token.sha256 == sha256)).scalars().one()
+    return _view(row), is_new
 
 
 def revoke_token(tx: Tx, name: str) -> TokenRow:

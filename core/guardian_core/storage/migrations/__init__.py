@@ -47,6 +47,16 @@ def current_revision(url: str) -> str | None:
         return _revision_of(connection)
 
 
+def is_current(url: str) -> bool:
+    """Whether the database has exactly this version's schema, and not yet an older one's.
+
+    Raises ConfigurationError when it has a newer one's, Unavailable when it does not answer.
+    """
+    current = current_revision(url)
+    _refuse_unknown(current)
+    return current == head_revision()
+
+
 def require_current(url: str) -> None:
     """Raises ConfigurationError unless the database has exactly this version's schema."""
     with _connect(url) as connection:
