@@ -9,7 +9,7 @@ from hypothesis import settings
 from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.redis_server import RedisServer, running_redis
 
-pytest_plugins = ["tests.support.databases"]
+pytest_plugins = ["tests.support.databases", "tests.support.kube"]
 
 # A busy machine is no bug, so no example has a deadline. The same code is judged by the same
 # examples everywhere; HYPOTHESIS_PROFILE=explore draws new ones, `thorough` many of them.
