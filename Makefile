@@ -30,6 +30,7 @@ simulate: $(dev) ## Run the simulator: make simulate SEEDS=1000
 
 test: $(dev) ## Run the tests: make test [ARGS="-k name"]
 	@scripts/ensure-test-servers
+	@PYTHON=$(VENV)/bin/python scripts/ensure-kube
 	@VENV=$(VENV) WORKERS=$(WORKERS) scripts/test $(ARGS)
 
 check: $(dev) ## Run the static checks
@@ -39,8 +40,9 @@ format: $(dev) ## Let ruff rewrite what it can
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
 
-docs: $(dev) ## Write the reference pages of docs/ anew
+docs: $(dev) ## Write the reference pages of docs/ and the custom resources' schemas anew
 	@$(VENV)/bin/python scripts/reference_pages.py
+	@$(VENV)/bin/python scripts/crds.py
 
 bench-receiver: $(bench) ## Measure the receiver beside the handler one would otherwise write
 	@scripts/ensure-test-servers

@@ -104,7 +104,7 @@ class TradingPositionSpec(_Resource):
     deletion_policy: DeletionPolicy = DeletionPolicy.KEEP
     """What deleting this object means while the position is open. Keep: guarding goes on, and the
     object is made again. Release: its orders stay on the exchange, guarding ends. Close: the
-    position is sold first."""
+    position is closed first."""
 
 
 class Condition(_Resource):
