@@ -7,12 +7,12 @@ from guardian_core.metrics import GuardingMetrics
 from guardian_core.ports import Clock, Database, GatewayClient, Ids, Mirror
 from guardian_core.protocol import Source
 from guardian_core.storage.leases import LeaseKeeper
-from guardian_operator.guardian import Guardian
+from guardian_operator.guardian import Beside, Guardian
 
 LEASE = "guardian"
 
 
-def build_guardian(
+def build_guardian(  # noqa: PLR0913 - all of them are named
     *,
     database: Database,
     gateway: GatewayClient,
@@ -22,6 +22,7 @@ def build_guardian(
     installation: str,
     registry: CollectorRegistry,
     take_over: bool = False,
+    beside: Beside | None = None,
 ) -> Guardian:
     """A guardian ready to `run()`. `take_over`: no other can be alive (a locked home folder)."""
     guarding = Guarding(
@@ -35,4 +36,4 @@ def build_guardian(
     keeper = LeaseKeeper(
         database, clock, name=LEASE, holder=f"operator-{ids.uuid()}", take_over=take_over
     )
-    return Guardian(database, guarding, clock, keeper, GuardingMetrics(registry))
+    return Guardian(database, guarding, clock, keeper, GuardingMetrics(registry), beside)

@@ -6,8 +6,9 @@ second sender of anything.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Protocol
 
 from guardian_core.domain.decision import Coverage
 from guardian_core.domain.errors import GuardianError, Unavailable
@@ -29,6 +30,30 @@ PASS_AGE_MAX_S = 120.0
 also fails passes, so this is far above the promise."""
 
 
+class Beside(Protocol):
+    """What is done beside the guarding while this process leads; `run` raises nothing, and is
+    cancelled when the lease is lost."""
+
+    async def run(self, wake: Callable[[str], None]) -> None: ...
+
+    def passed(self, report: PassReport) -> None: ...
+
+    def failed(self, account: str, why: str) -> None: ...
+
+
+class NothingBeside:
+    """On one machine there is nothing but the guarding."""
+
+    async def run(self, wake: Callable[[str], None]) -> None:
+        await asyncio.Event().wait()
+
+    def passed(self, report: PassReport) -> None:
+        return None
+
+    def failed(self, account: str, why: str) -> None:
+        return None
+
+
 class Guardian:
     """Leads when it holds the lease. Await `run()` in a task of its own."""
 
@@ -39,12 +64,14 @@ class Guardian:
         clock: Clock,
         keeper: LeaseKeeper,
         metrics: GuardingMetrics,
+        beside: Beside | None = None,
     ) -> None:
         self._database = database
         self._guarding = guarding
         self._clock = clock
         self._keeper = keeper
         self._metrics = metrics
+        self._beside = beside or NothingBeside()
         self._policies: dict[str, Policy] = {}
         self._told: dict[tuple[str, str], Coverage] = {}
         self.scheduler = Scheduler(self._pass, self._intervals, clock)
@@ -65,12 +92,16 @@ class Guardian:
             tasks.create_task(self._keeper.run())
             while True:
                 epoch = await self._keeper.wait_held()
-                passing = tasks.create_task(self.scheduler.run())
+                leading = (
+                    tasks.create_task(self.scheduler.run()),
+                    tasks.create_task(self._beside.run(self.scheduler.wake)),
+                )
                 try:
                     await self._keeper.wait_lost(epoch)
                 finally:
-                    passing.cancel()
-                await asyncio.wait((passing,))
+                    for task in leading:
+                        task.cancel()
+                await asyncio.wait(leading)
 
     async def resign(self) -> None:
         """Frees the lease for the standby. After `run` ended."""
@@ -91,10 +122,11 @@ class Guardian:
                 report = await self._guarding.run_pass(account, self._policies[account])
                 await monitor_account(self._database, account)
         except TimeoutError:
-            self._metrics.passes.labels(account, "failed").inc()
-            raise Unavailable(f"the pass took longer than {PASS_MAX_S:.0f} s") from None
-        except GuardianError:
-            self._metrics.passes.labels(account, "failed").inc()
+            error = Unavailable(f"the pass took longer than {PASS_MAX_S:.0f} s")
+            self._failed(account, error)
+            raise error from None
+        except GuardianError as error:
+            self._failed(account, error)
             raise
         self._measure(report, self._clock.monotonic() - started_s)
         self._told = {
@@ -104,7 +136,12 @@ class Guardian:
         }
         for lane in report.lanes.values():
             self._tell(account, lane)
+        self._beside.passed(report)
         return report.requeue_after_s
+
+    def _failed(self, account: str, error: GuardianError) -> None:
+        self._metrics.passes.labels(account, "failed").inc()
+        self._beside.failed(account, str(error))
 
     def _measure(self, report: PassReport, spent_s: float) -> None:
         account = report.account

@@ -5,9 +5,10 @@ server that is away for long) is found again by the operator, which compares all
 """
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
-from guardian_core.cluster.api import ClusterApi, NotFound
+from guardian_core.cluster.api import Body, ClusterApi, NotFound
 from guardian_core.cluster.objects import (
     Seen,
     desired,
@@ -35,11 +36,15 @@ ROUNDS_MAX = 5
 
 
 class Syncer:
-    """Brings one state's object to its desire, as far as nobody else has a say in it."""
+    """Brings one state's object to its desire, as far as nobody else has a say in it. `on_seen`:
+    is given every body that comes from the API server."""
 
-    def __init__(self, database: Database, api: ClusterApi) -> None:
+    def __init__(
+        self, database: Database, api: ClusterApi, on_seen: Callable[[Body], object] | None = None
+    ) -> None:
         self._database = database
         self._api = api
+        self._on_seen = on_seen
 
     async def sync(self, state_id: UUID) -> Outcome:
         """Returns what is left to do, for the operator: an edit, a deletion, Nothing.
@@ -60,23 +65,28 @@ class Syncer:
         raise Unavailable(f"the object of state {state_id} keeps changing")
 
     async def see(self, name: str) -> Seen | None:
-        """The object as it is now."""
+        """The object as it is now. Raises CallerError when it makes no sense."""
         try:
-            return read_position(await self._api.get(POSITIONS, name))
+            return self._read(await self._api.get(POSITIONS, name))
         except NotFound:
             return None
+
+    def _read(self, body: Body) -> Seen:
+        if self._on_seen is not None:
+            self._on_seen(body)
+        return read_position(body)
 
     async def _carry_out(self, state: ShownState, seen: Seen | None, outcome: Outcome) -> bool:
         """Whether it was ours to do, and worth another look."""
         match outcome:
             case Create():
-                made = read_position(await self._api.create(POSITIONS, new_object(state)))
+                made = self._read(await self._api.create(POSITIONS, new_object(state)))
                 await self._agree(state, made, pinned=state.pinned)
                 return True
             case Apply(_, restored):
                 assert seen is not None
                 patch = levels_patch(state, seen, with_mode=restored)
-                given = read_position(await self._api.merge(POSITIONS, seen.name, patch))
+                given = self._read(await self._api.merge(POSITIONS, seen.name, patch))
                 await self._agree(state, given, pinned=given.shown.pinned)
                 return True
             case Agree():

@@ -16,6 +16,8 @@ K = TypeVar("K")
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 5.0
 AT_ONCE: Final = 4
+GAP_S: Final = 0.1
+"""Between two calls of one key, however often it is added."""
 
 
 class Worker(Generic[K]):
@@ -33,6 +35,7 @@ class Worker(Generic[K]):
         self._clock = clock
         self._due: dict[K, float] = {}
         self._failures: dict[K, int] = {}
+        self._not_before_s: dict[K, float] = {}
         self._at_work: dict[K, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
@@ -43,7 +46,7 @@ class Worker(Generic[K]):
     def add(self, key: K) -> None:
         """As soon as can be; while it fails, no sooner than its next try."""
         if key not in self._due:
-            self._due[key] = self._clock.monotonic()
+            self._due[key] = max(self._clock.monotonic(), self._not_before_s.get(key, 0.0))
             self._changed.set()
 
     def drop_all(self) -> None:
@@ -69,6 +72,7 @@ class Worker(Generic[K]):
     def _start_due(self) -> float | None:
         """Starts what is due; in how many seconds the next will be."""
         now_s = self._clock.monotonic()
+        self._not_before_s = {k: at_s for k, at_s in self._not_before_s.items() if at_s > now_s}
         waits = []
         for key, due_s in sorted(self._due.items(), key=lambda item: item[1]):
             if len(self._at_work) >= AT_ONCE:
@@ -95,6 +99,7 @@ class Worker(Generic[K]):
             wish_s = self._next_try_s(key)
         finally:
             self._at_work.pop(key, None)
+            self._not_before_s[key] = self._clock.monotonic() + GAP_S
             self._changed.set()
         if wish_s is not None:
             soonest = self._clock.monotonic() + wish_s

@@ -1,0 +1,142 @@
+"""ExchangeAccounts become rows of the account table, which is all that anybody else reads.
+
+An account whose object is deleted keeps its row, so that its positions are guarded on, and is
+paused: no new entries. The object applied again takes it up as before.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from loguru import logger
+from pydantic import ValidationError
+
+from guardian_core.accounts import AccountSpec
+from guardian_core.cluster.resources import ACCOUNTS
+from guardian_core.domain.decision import Coverage
+from guardian_core.domain.errors import CallerError
+from guardian_core.guarding import PassReport
+from guardian_core.ports import Clock, Database, Tx
+from guardian_core.storage import journal
+from guardian_core.storage.accounts_store import list_accounts, put_account
+from guardian_operator.shelf import Shelf
+from guardian_operator.status import Said, account_status, no, unknown, yes
+from guardian_operator.status_writer import StatusWriter
+from guardian_operator.tools import COMPONENT
+
+Body = dict[str, Any]
+
+_OPEN = frozenset({Coverage.PROTECTED, Coverage.PARTIAL, Coverage.NAKED})
+
+
+class ExchangeAccounts:
+    """`report_of`: the account's latest pass, None where it is old."""
+
+    def __init__(
+        self,
+        database: Database,
+        namespace: str,
+        shelf: Shelf,
+        writer: StatusWriter,
+        clock: Clock,
+        report_of: Callable[[str], PassReport | None],
+    ) -> None:
+        self._database = database
+        self._namespace = namespace
+        self._shelf = shelf
+        self._writer = writer
+        self._clock = clock
+        self._report_of = report_of
+        self._taken: dict[str, tuple[str, int]] = {}
+        self._refused: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
+
+    async def take(self, name: str) -> None:
+        """Makes the object's spec the account's row, once for each of its generations."""
+        body = self._shelf[name]
+        if body is None:
+            self._taken.pop(name, None)
+            return
+        metadata = body["metadata"]
+        version = (metadata["uid"], metadata.get("generation", 0))
+        if self._taken.get(name) != version:
+            try:
+                spec = AccountSpec.model_validate(body.get("spec") or {})
+                await self._database.run(
+                    lambda tx: put_account(
+                        tx, name, spec, namespace=self._namespace, uid=metadata["uid"]
+                    )
+                )
+                self._refused.pop(name, None)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                self._refused[name] = f"spec.{where}: {first['msg']}"
+            except CallerError as error:
+                self._refused[name] = str(error)
+            self._taken[name] = version
+        self.look(name)
+
+    def passed(self, account: str) -> None:
+        self._failures.pop(account, None)
+        self.look(account)
+
+    def failed(self, account: str, why: str) -> None:
+        self._failures[account] = why
+        self.look(account)
+
+    def look(self, name: str) -> None:
+        """Shows how the account stands."""
+        body = self._shelf[name]
+        if body is None:
+            return
+        report = self._report_of(name)
+        reachable = self._reachable(name, report)
+        new = account_status(
+            self._ready(name, reachable),
+            reachable,
+            None if report is None else _counts(report),
+            body["metadata"].get("generation", 0),
+            body.get("status") or {},
+            self._clock.now(),
+        )
+        self._writer.show(ACCOUNTS, name, new)
+
+    async def pause_withdrawn(self) -> None:
+        """After a listing: accounts of this namespace whose objects are gone."""
+        for name in await self._database.run(self._withdrawn):
+            logger.bind(account=name).warning("its ExchangeAccount is gone: paused, guarded on")
+
+    def _withdrawn(self, tx: Tx) -> list[str]:
+        gone = [
+            account
+            for account in list_accounts(tx)
+            if account.namespace == self._namespace
+            and account.uid is not None
+            and self._shelf[account.name] is None
+        ]
+        for account in gone:
+            spec = account.spec.model_copy(update={"paused": True})
+            put_account(tx, account.name, spec, namespace=self._namespace, uid=None)
+            text = "its ExchangeAccount is gone: no new entries, its positions are guarded on"
+            journal.record(tx, COMPONENT, "account_withdrawn", text, account=account.name)
+        return [account.name for account in gone]
+
+    def _ready(self, name: str, reachable: Said) -> Said:
+        if name in self._refused:
+            return no("Invalid", self._refused[name])
+        if name not in self._taken:
+            return unknown("NotTaken", "not read yet")
+        return yes("Guarded") if reachable.holds else reachable
+
+    def _reachable(self, name: str, report: PassReport | None) -> Said:
+        if report is not None:
+            failures = [f for lane in report.lanes.values() for f in lane.last.lane.failures]
+            return no("VenueUnavailable", failures[0]) if failures else yes("PassSucceeded")
+        if name in self._failures:
+            return no("PassFailed", self._failures[name])
+        return unknown("NoPass", "no recent pass")
+
+
+def _counts(report: PassReport) -> tuple[int, int]:
+    lanes = [lane for lane in report.lanes.values() if lane.coverage in _OPEN]
+    return len(lanes), sum(bool(lane.last.decision.missing) for lane in lanes)
