@@ -1,7 +1,8 @@
 """A whole installation as child processes over HTTP, and hands to use, look at and kill it.
 
 `one_machine`: `guardian up` on SQLite. `services`: receiver, engine, gateway and operator, each a
-process of its own, on PostgreSQL and Redis. Both are used alike: a *part* is named by its service,
+process of its own, on PostgreSQL and Redis; with an API server beside them, see `on_cluster`. All
+are used alike: a *part* is named by its service,
 and on one machine every part lives in the same process.
 
 Processes end with the test process, whatever happens to it; nothing else is ever ended.
@@ -312,14 +313,21 @@ def one_machine(home: Path, accounts: Mapping[str, AccountSpec]) -> Installation
 
 
 def services(
-    home: Path, database_url: str, redis_url: str, accounts: Mapping[str, AccountSpec]
+    home: Path,
+    database_url: str,
+    redis_url: str,
+    accounts: Mapping[str, AccountSpec],
+    *,
+    form: str = "services",
+    more: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Installation:
-    """Four processes on a PostgreSQL database and a Redis that run already; not started yet."""
+    """Four processes on a PostgreSQL database and a Redis that run already; not started yet.
+
+    `more`: variables of single parts' environments.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     ports = {part: free_port() for part in PARTS}
-    installation = Installation(
-        "services", home, database_url, ports, _prepared(database_url, accounts)
-    )
+    installation = Installation(form, home, database_url, ports, _prepared(database_url, accounts))
     environment = _environment(
         HOME=str(home),
         INSTALLATION=INSTALLATION,
@@ -333,7 +341,9 @@ def services(
     )
     for part in PARTS:
         process = ServerProcess(
-            [_program(f"guardian-{part}")], home / f"{part}.log", environment=environment
+            [_program(f"guardian-{part}")],
+            home / f"{part}.log",
+            environment=environment | (more or {}).get(part, {}),
         )
         installation.children.append(Child(process, (part,), _answers(installation, part)))
     return installation

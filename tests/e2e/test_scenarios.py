@@ -16,7 +16,9 @@ from guardian_core.accounts import AccountSpec, PaperSpec
 from guardian_core.domain.money import MarketKind
 from guardian_core.storage.schema import Webhook, WebhookState
 from tests.e2e.installation import Answer, Installation, one_machine, services
+from tests.e2e.on_cluster import FORM, accounts_imported, cluster
 from tests.e2e.venue_books import ENTRY, LEGS, STOP_LOSS, TAKE_PROFIT
+from tests.support.kube import KubeServer
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
 from tests.support.wait import eventually
@@ -61,6 +63,7 @@ both_markets = pytest.mark.parametrize("market", [LINEAR, SPOT])
     params=[
         pytest.param("one machine", marks=pytest.mark.xdist_group("scenarios on one machine")),
         pytest.param("services", marks=pytest.mark.xdist_group("scenarios of services")),
+        pytest.param("cluster", marks=pytest.mark.xdist_group("kube")),
     ],
 )
 def started(
@@ -73,9 +76,16 @@ def started(
         postgres: PostgresServer = request.getfixturevalue("postgres_server")
         redis: RedisServer = request.getfixturevalue("redis_server")
         url = postgres.url(postgres.fresh_database())
-        installation = services(home, url, redis.url, ACCOUNTS)
+        if request.param == "services":
+            installation = services(home, url, redis.url, ACCOUNTS)
+        else:
+            kube: KubeServer = request.getfixturevalue("kube_server")
+            kube.install_crds()
+            installation = cluster(home, url, redis.url, kube, kube.fresh_namespace(), ACCOUNTS)
     try:
         installation.start()
+        if installation.form == FORM:
+            accounts_imported(installation, len(ACCOUNTS))
         yield installation
     finally:
         print(installation.logs())
@@ -314,7 +324,7 @@ def test_an_engine_killed_between_commit_and_create_leaves_the_new_levels_workin
 def repaired_after_restart(house: Installation, account: str, at: dict[str, Decimal]) -> None:
     """The promise counts from when the process is ready again: how long Python takes to load is
     the machine's. Where the operator is a process of its own, it needs no engine to repair."""
-    if house.form == "services":
+    if house.form != "one machine":
         repaired(house, account, at)
     print(f"{house.form}: ready again after {house.restart('engine'):.2f} s")
     repaired(house, account, at)
