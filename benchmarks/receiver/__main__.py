@@ -125,10 +125,11 @@ def _measure(
         burst_size=options.burst_size,
         first_number=0,
     )
+    result = log.with_name("measured.json")
     with contender.running(log) as server:
         server_before, database_before = cpu_seconds(server), cpu_seconds(postgres.process.pid)
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.receiver.load", json.dumps(asdict(plan))],
+            [sys.executable, "-m", "benchmarks.receiver.load", json.dumps(asdict(plan)), result],
             capture_output=True,
             text=True,
             check=False,
@@ -137,7 +138,7 @@ def _measure(
             raise RuntimeError(f"{contender.name}: {done.stderr}\n{log.read_text()[-2000:]}")
         server_s = cpu_seconds(server) - server_before
         database_s = cpu_seconds(postgres.process.pid) - database_before
-        measured = Measured(**json.loads(done.stdout))
+        measured = Measured(**json.loads(result.read_text()))
         stored = contender.stored()
     if stored < measured.acknowledged:
         raise RuntimeError(

@@ -1,4 +1,6 @@
-"""A small load generator over raw sockets, in a process of its own: `python -m … PORT PATH JSON`.
+"""A small load generator over raw sockets, in a process of its own: `python -m … PLAN RESULT`.
+
+The plan is JSON; the result is written to a file, being larger than a pipe holds.
 
 Closed loop: each connection sends its next alert when the last one was answered. Every body is
 another one. The burst opens its connections first, then sends one alert on each at once.
@@ -10,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import uvloop
 
@@ -174,4 +177,5 @@ async def measure(plan: Plan) -> Measured:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(uvloop.run(measure(Plan(**json.loads(sys.argv[1])))))))
+    measured = uvloop.run(measure(Plan(**json.loads(sys.argv[1]))))
+    Path(sys.argv[2]).write_text(json.dumps(asdict(measured)))

@@ -81,6 +81,7 @@ class Installation:
     token: str
     gateway_token: str = GATEWAY_TOKEN
     children: list[Child] = field(default_factory=list)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
     sent: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -110,6 +111,12 @@ class Installation:
     def start_only(self, part: str) -> None:
         """Starts the part's process again, and does not wait for it."""
         self._child(part).process.start()
+
+    def another(self, part: str, **settings: str) -> ServerProcess:
+        """A further process of a part, with settings of its own; its owner starts and stops it."""
+        environment = self.environments[part] | {f"GUARDIAN_{n}": v for n, v in settings.items()}
+        log = self.home / f"{part}-{next(self.sent)}.log"
+        return ServerProcess([_program(f"guardian-{part}")], log, environment=environment)
 
     def ensure_running(self) -> None:
         """Starts what an earlier test left dead."""
@@ -340,10 +347,9 @@ def services(
         **{f"{part.upper()}_PORT": str(port) for part, port in ports.items()},
     )
     for part in PARTS:
+        own = installation.environments[part] = environment | dict((more or {}).get(part, {}))
         process = ServerProcess(
-            [_program(f"guardian-{part}")],
-            home / f"{part}.log",
-            environment=environment | (more or {}).get(part, {}),
+            [_program(f"guardian-{part}")], home / f"{part}.log", environment=own
         )
         installation.children.append(Child(process, (part,), _answers(installation, part)))
     return installation

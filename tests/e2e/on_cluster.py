@@ -4,10 +4,11 @@ Accounts come as ExchangeAccounts, and each service that may talk to the API ser
 token of its own ServiceAccount. What is not here is what runs pods: see `make test-cluster`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import func, select
 
 from guardian_core.accounts import AccountSpec
@@ -16,6 +17,7 @@ from guardian_core.storage.schema import Account
 from tests.e2e.installation import Installation, services
 from tests.support.chart import CHART, NAME, RELEASE, helm
 from tests.support.kube import KubeServer
+from tests.support.server_process import ServerProcess, free_port
 from tests.support.wait import eventually
 
 FORM = "cluster"
@@ -76,3 +78,16 @@ def positions(kube: KubeServer, namespace: str, account: str) -> list[dict[str, 
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
     return [item for item in found if item["spec"]["accountRef"] == account]
+
+
+def standby_operator(house: Installation) -> tuple[ServerProcess, Callable[[], bool]]:
+    """A second operator of the same installation, not started yet, and whether it is ready."""
+    port = free_port()
+
+    def is_ready() -> bool:
+        try:
+            return house.http.get(f"http://127.0.0.1:{port}/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    return house.another("operator", OPERATOR_PORT=str(port)), is_ready
