@@ -1,0 +1,167 @@
+"""What Binance's two markets have in common: words, instruments, and how fills are asked for."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from guardian_core.domain.errors import CallerError
+from guardian_core.domain.money import (
+    EXACT,
+    MAX_DIGITS_AFTER_POINT,
+    Instrument,
+    MarketKind,
+    plain,
+)
+from guardian_core.domain.orders import OrderBody, OrderSide, OrderStatus, OrderType
+from guardian_gateway.venues.exchange.errors import Strange
+from guardian_gateway.venues.exchange.reading import Row, number, rows, text, to_ms
+from guardian_gateway.venues.port import VenueFill
+
+PAGE = 1000
+"""Trades in one answer, at most."""
+FINEST = Decimal(1).scaleb(-MAX_DIGITS_AFTER_POINT)
+
+STATUSES = {
+    "NEW": OrderStatus.OPEN,
+    "PENDING_NEW": OrderStatus.OPEN,
+    "PARTIALLY_FILLED": OrderStatus.OPEN,
+    "PENDING_CANCEL": OrderStatus.OPEN,
+    "FILLED": OrderStatus.CLOSED,
+    "CANCELED": OrderStatus.CANCELLED,
+    "EXPIRED": OrderStatus.CANCELLED,
+    "EXPIRED_IN_MATCH": OrderStatus.CANCELLED,
+    "REJECTED": OrderStatus.REJECTED,
+}
+
+_TYPES = {
+    "MARKET": OrderType.MARKET,
+    "LIMIT": OrderType.LIMIT,
+    "LIMIT_MAKER": OrderType.LIMIT,
+    "STOP": OrderType.STOP_LOSS,
+    "STOP_MARKET": OrderType.STOP_LOSS,
+    "STOP_LOSS": OrderType.STOP_LOSS,
+    "STOP_LOSS_LIMIT": OrderType.STOP_LOSS,
+    "TRAILING_STOP_MARKET": OrderType.STOP_LOSS,
+    "TAKE_PROFIT": OrderType.TAKE_PROFIT,
+    "TAKE_PROFIT_MARKET": OrderType.TAKE_PROFIT,
+    "TAKE_PROFIT_LIMIT": OrderType.TAKE_PROFIT,
+}
+
+
+def side_of(source: Row) -> OrderSide:
+    match text(source, "side"):
+        case "BUY":
+            return OrderSide.BUY
+        case "SELL":
+            return OrderSide.SELL
+        case other:
+            raise Strange(f"side {other}")
+
+
+def type_of(source: Row, field: str) -> OrderType:
+    """A kind of order that we never send, somebody else's, counts as a limit order."""
+    return _TYPES.get(text(source, field), OrderType.LIMIT)
+
+
+def status_of(source: Row) -> OrderStatus:
+    try:
+        return STATUSES[text(source, "status")]
+    except KeyError:
+        raise Strange(f"order status {source['status']}") from None
+
+
+def average_price(value: Decimal, quantity: Decimal) -> Decimal | None:
+    """Of fills that cost `value` together, as fine as the database keeps it."""
+    if quantity <= 0 or value <= 0:
+        return None
+    return EXACT.quantize(EXACT.divide(value, quantity), FINEST)
+
+
+def one_of_ours(body: OrderBody, allowed: Iterable[tuple[OrderType, bool]], venue: str) -> None:
+    """Only shapes (type, reduce-only) that are proved are sent. Raises CallerError."""
+    if (body.type, body.reduce_only) not in allowed:
+        shape = f"{body.type.value}{' reduce-only' if body.reduce_only else ''}"
+        raise CallerError("type", f"{venue} is not sent a {shape} order", "see docs/venues.md")
+
+
+def filters_of(source: Row) -> Mapping[str, Row]:
+    return {text(each, "filterType"): each for each in rows(source.get("filters"))}
+
+
+def instrument_of(source: Row, kind: MarketKind, min_notional: Decimal) -> Instrument:
+    """By the coarser of the limit orders' step and the market orders'."""
+    filters = filters_of(source)
+    lots = [filters[name] for name in ("LOT_SIZE", "MARKET_LOT_SIZE") if name in filters]
+    if not lots or "PRICE_FILTER" not in filters:
+        raise Strange(f"no step or tick of {source.get('symbol')}")
+    return Instrument(
+        symbol=text(source, "symbol"),
+        base=text(source, "baseAsset"),
+        quote=text(source, "quoteAsset"),
+        kind=kind,
+        tick=_short(number(filters["PRICE_FILTER"], "tickSize")),
+        step=_short(max(number(lot, "stepSize") for lot in lots)),
+        min_quantity=_short(max(number(lot, "minQty") for lot in lots)),
+        min_notional=_short(min_notional),
+    )
+
+
+def _short(value: Decimal) -> Decimal:
+    """Without the zeros that Binance pads with."""
+    return Decimal(plain(value))
+
+
+def instruments_of(
+    answer: Row, is_ours: Callable[[Row], bool], make: Callable[[Row], Instrument]
+) -> dict[str, Instrument]:
+    """Every symbol, halted ones too, since positions stay. One that cannot be read is left out,
+    not all the others with it."""
+    found: dict[str, Instrument] = {}
+    for source in rows(answer.get("symbols")):
+        if not is_ours(source):
+            continue
+        try:
+            one = make(source)
+        except (Strange, CallerError):
+            continue
+        found[one.symbol] = one
+    return found
+
+
+async def every_fill(
+    ask: Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]],
+    since: datetime,
+    now: datetime,
+    window: timedelta | None,
+) -> list[VenueFill]:
+    """All fills from `since` on, oldest first, page by page. `window`: the longest time that one
+    question may span, where the venue has such a limit."""
+    found: dict[str, VenueFill] = {}
+    start = since
+    while True:
+        params = {"startTime": str(to_ms(start)), "limit": str(PAGE)}
+        if window is not None:
+            params["endTime"] = str(to_ms(start + window))
+        page = await ask(params)
+        found |= {fill.venue_fill_id: fill for fill in page}
+        if len(page) >= PAGE:
+            found |= await _onward(ask, page[-1])
+            break
+        if window is None or start + window >= now:
+            break
+        start += window
+    return sorted(found.values(), key=lambda fill: (fill.at, int(fill.venue_fill_id)))
+
+
+async def _onward(
+    ask: Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]], last: VenueFill
+) -> dict[str, VenueFill]:
+    """What came after a full page: by number, which no time limit binds."""
+    found: dict[str, VenueFill] = {}
+    while True:
+        params = {"fromId": str(int(last.venue_fill_id) + 1), "limit": str(PAGE)}
+        page = await ask(params)
+        found |= {fill.venue_fill_id: fill for fill in page}
+        if len(page) < PAGE:
+            return found
+        last = page[-1]

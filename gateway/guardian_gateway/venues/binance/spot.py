@@ -1,0 +1,187 @@
+"""Binance spot: long only, with stop-loss and take-profit as one order list (OCO).
+
+1. Coins are locked by the first order that sells them, so both legs are one list: when one acts
+   or is cancelled, the other is cancelled by Binance.
+2. Triggers go by the last price; spot has no mark price.
+3. There are no positions here: the gateway counts our own fills.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from guardian_core.domain.errors import Ambiguous, CallerError, OrderGone
+from guardian_core.domain.money import Instrument
+from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderType, Role
+from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
+from guardian_core.ports import Clock
+from guardian_gateway.venues.binance import spot_words as words
+from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
+from guardian_gateway.venues.binance.shared import every_fill, instruments_of, one_of_ours
+from guardian_gateway.venues.exchange.client import Client, Wiring
+from guardian_gateway.venues.exchange.markets import Markets
+from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.reading import number, row, rows
+from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
+
+WIRING = Wiring(
+    ccxt_id="binance",
+    table=SPOT,
+    time_call="publicGetTime",
+    read_time_ms=read_time_ms,
+    read_code=read_code,
+)
+CAPABILITIES = Capabilities(
+    legs=LegsMode.PAIR,
+    amend=False,
+    create_then_cancel=False,
+    reports_positions=False,
+    visibility_delay_s=2.0,
+)
+FILLS_BY_DEFAULT = timedelta(days=1)
+
+
+class BinanceSpot:
+    """One account."""
+
+    name = "binance"
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._markets = Markets(clock, self._read_market, self.name)
+        self._names = OrderNames(self._read_name)
+
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    # Reads
+
+    async def instrument(self, symbol: str) -> Instrument:
+        return await self._markets.instrument(symbol)
+
+    async def balances(self) -> Sequence[Balance]:
+        return await self._client.read(
+            "privateGetAccount", {"omitZeroBalances": "true"}, words.balances
+        )
+
+    async def positions(self) -> Sequence[Position]:
+        return []
+
+    async def open_orders(self, symbol: str | None = None) -> Sequence[VenueOrder]:
+        params = {"symbol": symbol} if symbol is not None else {}
+        return await self._client.read(
+            "privateGetOpenOrders", params, lambda answer: [words.order(r) for r in rows(answer)]
+        )
+
+    async def find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        return await self._order(symbol, origClientOrderId=client_order_id)
+
+    async def fills(self, symbol: str, since: datetime | None = None) -> Sequence[VenueFill]:
+        async def ask(params: dict[str, str]) -> Sequence[VenueFill]:
+            return await self._client.read(
+                "privateGetMyTrades",
+                {"symbol": symbol, **params},
+                lambda answer: [words.fill(r) for r in rows(answer)],
+            )
+
+        now = self._clock.now()
+        found = await every_fill(ask, since or now - FILLS_BY_DEFAULT, now, None)
+        return await self._names.told(found)
+
+    async def price(self, symbol: str) -> Price:
+        began_s = self._clock.monotonic()
+        last = await self._client.read(
+            "publicGetTickerPrice",
+            {"symbol": symbol},
+            lambda answer: number(row(answer), "price"),
+            signed=False,
+        )
+        return Price(symbol, last, age_ms=round((self._clock.monotonic() - began_s) * 1000))
+
+    # Writes
+
+    async def create(self, body: OrderBody) -> VenueOrder:
+        one_of_ours(body, words.SHAPES, self.name)
+        order = await self._client.write(
+            "privatePostOrder",
+            words.order_request(body),
+            words.order,
+            entering=body.role is Role.ENTRY,
+        )
+        if order.ref.client_order_id != body.client_order_id:
+            raise Ambiguous("the venue's answer is about another order")
+        self._names.learn(order)
+        return order
+
+    async def create_pair(
+        self, stop_loss: OrderBody, take_profit: OrderBody
+    ) -> Sequence[VenueOrder]:
+        _check_pair(stop_loss, take_profit)
+        orders = await self._client.write(
+            "privatePostOrderListOco", words.pair_request(stop_loss, take_profit), words.pair
+        )
+        by_name = {order.ref.client_order_id: order for order in orders}
+        try:
+            return [by_name[body.client_order_id] for body in (stop_loss, take_profit)]
+        except KeyError:
+            raise Ambiguous("the venue's answer is about other orders") from None
+
+    async def amend(self, order: OrderRef, body: OrderBody) -> VenueOrder:
+        raise CallerError("amend", "binance does not amend orders", "replace it")
+
+    async def cancel(self, order: OrderRef) -> None:
+        mine = {"symbol": order.symbol, "orderId": order.venue_order_id}
+        if not order.venue_order_id:
+            mine = {"symbol": order.symbol, "origClientOrderId": order.client_order_id or ""}
+        if not await self._client.write("privateDeleteOrder", mine, words.cancelled):
+            raise Ambiguous("the cancel was answered, and the order is not cancelled")
+
+    async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
+        if leverage != 1:
+            raise CallerError("leverage", "spot has no leverage", "set it to 1")
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _order(self, symbol: str, **which: str) -> VenueOrder | None:
+        try:
+            return await self._client.read(
+                "privateGetOrder", {"symbol": symbol, **which}, words.order
+            )
+        except OrderGone:
+            return None
+
+    async def _read_market(self, symbol: str) -> dict[str, Instrument]:
+        """One symbol's alone: all of them are many megabytes."""
+        try:
+            return await self._client.read(
+                "publicGetExchangeInfo",
+                {"symbol": symbol},
+                lambda answer: instruments_of(row(answer), words.is_spot, words.instrument),
+                signed=False,
+            )
+        except CallerError:
+            return {}
+
+    async def _read_name(self, symbol: str, order_id: str) -> str | None:
+        order = await self._order(symbol, orderId=order_id)
+        return order.ref.client_order_id if order is not None else None
+
+
+def _check_pair(stop_loss: OrderBody, take_profit: OrderBody) -> None:
+    """Raises CallerError for what is no pair of sells."""
+    alike = (stop_loss.symbol, stop_loss.side, stop_loss.quantity) == (
+        take_profit.symbol,
+        take_profit.side,
+        take_profit.quantity,
+    )
+    shaped = stop_loss.type is OrderType.STOP_LOSS and take_profit.type in (
+        OrderType.TAKE_PROFIT,
+        OrderType.LIMIT,
+    )
+    plain_ones = not stop_loss.reduce_only and not take_profit.reduce_only
+    if not (alike and shaped and plain_ones and stop_loss.side is OrderSide.SELL):
+        raise CallerError(
+            "pair", "is not a stop-loss and a take-profit of one sell", "sell the same quantity"
+        )
