@@ -1,6 +1,7 @@
 """Writes the reference pages of docs/ from what they describe; with --check only compares them.
 
-docs/settings.md comes from the settings model, docs/alerts.md from the alert's JSON schema.
+docs/settings.md comes from the settings model, docs/alerts.md from the alert's JSON schema,
+docs/helm-values.md from the chart's values.yaml.
 """
 
 import json
@@ -10,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from helm_values_page import values_page
 from pydantic.fields import FieldInfo
 
 from guardian_core.settings import PREFIX, Settings
@@ -76,7 +78,16 @@ def _meaning(field: dict[str, Any]) -> str:
     return str(field.get("description", "")).replace("|", "\\|").replace("\n", " ")
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page, "alerts.md": alerts_page}
+def helm_values_page() -> str:
+    made = MADE.format(source="helm/position-guardian/values.yaml")
+    return f"# Values of the chart\n\n{made}{values_page()}"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "alerts.md": alerts_page,
+    "helm-values.md": helm_values_page,
+}
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ spec:
       command: [guardian, db, upgrade]
       args: ["--wait", "600"]
       env:
-        {{- include "guardian.databaseEnvironment" . | nindent 8 }}
+        {{- include "guardian.databaseEnvironment" . | trim | nindent 8 }}
       resources:
         {{- toYaml .Values.migration.resources | nindent 8 }}
       volumeMounts:
@@ -58,7 +58,7 @@ spec:
       command: [guardian, token, import]
       args: ["--from-env", GUARDIAN_WEBHOOK_TOKEN]
       env:
-        {{- include "guardian.databaseEnvironment" . | nindent 8 }}
+        {{- include "guardian.databaseEnvironment" . | trim | nindent 8 }}
         - name: GUARDIAN_WEBHOOK_TOKEN
           valueFrom:
             secretKeyRef:

@@ -49,7 +49,7 @@ securityContext:
   command: [guardian, db, wait]
   args: ["--timeout", "600"]
   env:
-    {{- include "guardian.databaseEnvironment" . | nindent 4 }}
+    {{- include "guardian.databaseEnvironment" . | trim | nindent 4 }}
   resources:
     {{- toYaml .Values.migration.resources | nindent 4 }}
   volumeMounts:
