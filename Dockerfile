@@ -29,14 +29,15 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/whe
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/guardian /opt/guardian
-# Nothing is written at run time except below /data, which `guardian up` keeps its files in. A
-# cluster mounts the root read-only and its secrets where the environment says.
+# Nothing is written at run time except below /data, where `guardian up` keeps its files, and in
+# /tmp. A cluster mounts the root read-only, both as empty folders, and keys where the chart says.
 ENV PATH=/opt/guardian/bin:$PATH \
     HOME=/data \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-RUN mkdir /data && chown 65532:65532 /data
-USER 65532:65532
+# A number, so that a cluster can see that it is not root.
+RUN mkdir /data && chown 10001:10001 /data
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 # Receiver, gateway, engine and operator, in this order.
