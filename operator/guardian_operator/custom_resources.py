@@ -21,7 +21,6 @@ from guardian_core.cluster.worker import Worker
 from guardian_core.domain.errors import GuardianError
 from guardian_core.guarding import PassReport
 from guardian_core.ports import Clock, Database, GatewayClient, Ids
-from guardian_core.storage.accounts_store import list_accounts
 from guardian_operator.events import Recorder
 from guardian_operator.exchange_accounts import ExchangeAccounts
 from guardian_operator.handlers import Watch
@@ -218,6 +217,4 @@ class _Term:
         for name in accounts:
             self._to_take.add(name)
         await self._accounts.pause_withdrawn()
-        for account in await self._database.run(list_accounts):
-            self._to_refresh.add(account.name)
-        self._positions.look_at(self._shelves[POSITIONS])
+        await self._positions.refresh()

@@ -26,6 +26,7 @@ FIRST_PAUSE_S: Final = 1.0
 LAST_PAUSE_S: Final = 10.0
 _STOP_WITHIN_S: Final = 5.0
 _WELL_AFTER_S: Final = 30.0
+_CLOSING_S: Final = 0.3
 
 KOPF_FINALIZER: Final = f"{GROUP}/kopf"
 """kopf's own, which it takes off as soon as its timer for the object has ended; FINALIZER is ours,
@@ -152,13 +153,19 @@ def connection(found: client.Configuration) -> kopf.ConnectionInfo:
 
 async def _operate(registry: kopf.OperatorRegistry, namespace: str, stop: Future[None]) -> None:
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    await kopf.operator(
-        registry=registry,
-        settings=_settings(),
-        namespace=namespace,
-        standalone=True,
-        stop_flag=stop,
-    )
+    # It warns that it does not handle signals here, which is as it should be.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=_settings(),
+            namespaces=[namespace],
+            standalone=True,
+            stop_flag=stop,
+        )
+    finally:
+        # TLS connections that kopf has closed need the loop for a moment longer.
+        await asyncio.sleep(_CLOSING_S)
 
 
 def _settings() -> kopf.OperatorSettings:

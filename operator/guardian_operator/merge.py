@@ -16,7 +16,7 @@ from guardian_core.domain.snapshot import lane_of
 from guardian_core.ports import Tx
 from guardian_core.storage import mirrors
 from guardian_core.storage.accounts_store import get_account
-from guardian_core.storage.mirrors import ShownState
+from guardian_core.storage.mirrors import Agreed, MirrorRow, ShownState
 from guardian_operator.edits import check_edit, difference, told
 from guardian_operator.events import Reason
 from guardian_operator.status import Said, no
@@ -40,16 +40,12 @@ async def merge(tools: Tools, state: ShownState, seen: Seen, edit: Merge) -> Sai
         names = " and ".join(edit.overruled)
         text += f" (an alert had moved {names} too: the edit wins)"
     trace_id = tools.ids.trace_id()
+    pinned = state.pinned if state.mirror is not None else seen.shown.pinned
+    said = Agreed(seen.shown.levels, state.revision)
+    shown = MirrorRow(tools.api.namespace, seen.name, seen.uid, said, pinned)
 
     def write(tx: Tx) -> None:
-        mirrors.merge_edit(
-            tx,
-            state,
-            edited=seen.shown.levels,
-            merged=edit.levels,
-            uid=seen.uid,
-            trace_id=trace_id,
-        )
+        mirrors.merge_edit(tx, state, edit.levels, shown, trace_id)
         note(tx, state, "edit_merged", text, trace_id)
 
     await tools.database.run(write)

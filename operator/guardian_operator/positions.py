@@ -79,6 +79,7 @@ class Positions:
         self._reports: dict[str, tuple[PassReport, float]] = {}
         self._repairs: dict[UUID, tuple[int, datetime | None]] = {}
         self._parsed: dict[str, Seen] = {}
+        self._has_read_all = False
 
     def state_of(self, name: str) -> ShownState | None:
         """As it was read last."""
@@ -112,8 +113,13 @@ class Positions:
         same = (shown.get("reason"), shown.get("message")) == (said.reason, said.message)
         return not same or shown.get("observedGeneration") != seen.generation
 
-    async def refresh(self, account: str) -> None:
-        """Reads the account's states, and looks at each and at every object of theirs."""
+    def is_refused(self, seen: Seen) -> bool:
+        """Whether this very spec was judged before; it is not judged twice."""
+        return self._verdict(seen) is not None
+
+    async def refresh(self, account: str | None = None) -> None:
+        """Reads the states of an account, or of all, and looks at each and at every object of
+        theirs."""
         known = dict(self._repairs)
 
         def read(tx: Tx) -> tuple[list[ShownState], dict[UUID, datetime | None]]:
@@ -126,12 +132,14 @@ class Positions:
             if state.id in repaired_at:
                 self._repairs[state.id] = (state.repairs, repaired_at[state.id])
         fresh = {name_of(state): state for state in states}
-        gone = {name for name, s in self._states.items() if s.account == account} - fresh.keys()
+        known_names = {n for n, s in self._states.items() if account in (None, s.account)}
+        gone = known_names - fresh.keys()
         for name, state in fresh.items():
             self._story.of_row(name, self._states.get(name), state)
             self._states[name] = state
         for name in gone:
             self._repairs.pop(self._states.pop(name).id, None)
+        self._has_read_all |= account is None
         self.look_at(fresh.keys() | gone | set(self._objects_of(account)))
 
     def look_at(self, names: Iterable[str]) -> None:
@@ -140,6 +148,8 @@ class Positions:
 
     def look(self, name: str) -> None:
         """Compares one object with its state, as both were seen last."""
+        if not self._has_read_all:
+            return  # An object whose state is not read yet is nobody's stranger.
         body, state = self._shelf[name], self._states.get(name)
         if body is None:
             self._verdicts.pop(name, None)
@@ -251,13 +261,11 @@ class Positions:
             None,
         )
 
-    def _objects_of(self, account: str) -> list[str]:
-        found = []
+    def _objects_of(self, account: str | None) -> Iterable[str]:
         for name in self._shelf:
-            body = self._shelf[name]
-            if body is not None and body.get("spec", {}).get("accountRef") == account:
-                found.append(name)
-        return found
+            spec = (self._shelf[name] or {}).get("spec", {})
+            if account in (None, spec.get("accountRef")):
+                yield name
 
     def _read(self, name: str, body: Body) -> Seen:
         known = self._parsed.get(name)

@@ -112,6 +112,8 @@ class Reconciler:
                     await self._delete(seen)
 
     async def _merge(self, state: ShownState, seen: Seen, edit: Merge) -> None:
+        if self._positions.is_refused(seen):
+            return
         revision = state.revision + 1
         self._story.merged(state.id, revision)
         try:

@@ -189,6 +189,8 @@ async def open_cluster_house(
                 await asyncio.gather(mirroring, return_exceptions=True)
 
         async def guardian() -> None:
+            # Metrics are a process's; started again, it is another one.
+            cluster.registry = CollectorRegistry()
             resources = CustomResources(
                 namespace=namespace,
                 database=database,

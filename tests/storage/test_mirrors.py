@@ -19,6 +19,8 @@ OLD = LevelPair(Decimal(42_000), Decimal(45_000))
 NEW = LevelPair(Decimal(43_000), None)
 ROW = MirrorRow("trading", "main-btcusdt-1", "uid-1", Agreed(OLD, 1), pinned=False)
 
+EDITED = replace(ROW, agreed=Agreed(NEW, 1))
+
 
 @pytest.fixture
 def ids() -> SeededIds:
@@ -98,22 +100,28 @@ async def test_an_edit_becomes_the_desire_and_the_base_at_once(
 ):
     state = await shown(each_database, await mirrored(each_database, ids))
     both = LevelPair(NEW.stop_loss, OLD.take_profit)
-    revision = await each_database.run(
-        call(mirrors.merge_edit, state, edited=NEW, merged=both, uid="uid-1", trace_id="t")
-    )
+    revision = await each_database.run(call(mirrors.merge_edit, state, both, EDITED, "t"))
     after = await shown(each_database, state.id)
     assert (after.levels, after.revision, after.trace_id) == (both, 2, "t")
     assert after.mirror is not None
     assert after.mirror.base == Agreed(NEW, revision)
 
 
+async def test_an_object_may_be_edited_before_it_was_ever_agreed_on(
+    each_database: Database, ids: SeededIds
+):
+    state = await shown(each_database, await each_database.run(call(add, ids)))
+    await each_database.run(call(mirrors.merge_edit, state, NEW, EDITED, "t"))
+    after = await shown(each_database, state.id)
+    assert after.levels == NEW
+    assert after.mirror == replace(ROW, agreed=Agreed(NEW, 2))
+
+
 async def test_an_edit_that_comes_late_changes_nothing(each_database: Database, ids: SeededIds):
     state = await shown(each_database, await mirrored(each_database, ids))
     late = replace(state, revision=state.revision - 1)
     with pytest.raises(Conflict):
-        await each_database.run(
-            call(mirrors.merge_edit, late, edited=NEW, merged=NEW, uid="uid-1", trace_id="t")
-        )
+        await each_database.run(call(mirrors.merge_edit, late, NEW, EDITED, "t"))
     assert await shown(each_database, state.id) == state
 
 
@@ -126,9 +134,7 @@ async def test_an_edit_keeps_the_exit_that_is_under_way(each_database: Database,
 
     await each_database.run(leave)
     state = await shown(each_database, state_id)
-    await each_database.run(
-        call(mirrors.merge_edit, state, edited=NEW, merged=NEW, uid="uid-1", trace_id="t")
-    )
+    await each_database.run(call(mirrors.merge_edit, state, NEW, EDITED, "t"))
     after = await shown(each_database, state_id)
     assert (after.target_quantity, after.target_reason) == (Decimal(0), "Close")
 

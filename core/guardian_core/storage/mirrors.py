@@ -5,7 +5,7 @@ A base is only ever replaced by one of the same or a later revision, so a writer
 cannot turn what was agreed since into somebody's edit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -132,20 +132,13 @@ def agree(tx: Tx, state_id: UUID, mirror: MirrorRow) -> bool:
 
 
 def merge_edit(
-    tx: Tx,
-    state: ShownState,
-    *,
-    edited: LevelPair,
-    merged: LevelPair,
-    uid: str,
-    trace_id: str,
+    tx: Tx, state: ShownState, merged: LevelPair, shown: MirrorRow, trace_id: str
 ) -> int:
     """Makes an edit the desire, and what the object says the base, in one transaction; returns the
-    new revision. `edited`: the object's levels; `merged`: what the desire becomes.
+    new revision. `merged`: what the desire becomes; `shown`: the object and its levels.
 
     Raises Conflict when the desire moved on meanwhile.
     """
-    assert state.mirror is not None
     revision = revise(
         tx,
         state.id,
@@ -154,10 +147,7 @@ def merge_edit(
         trace_id=trace_id,
         target_reason=state.target_reason,
     )
-    mirror = MirrorRow(
-        state.mirror.namespace, state.mirror.name, uid, Agreed(edited, revision), state.pinned
-    )
-    agree(tx, state.id, mirror)
+    agree(tx, state.id, replace(shown, agreed=Agreed(shown.agreed.levels, revision)))
     return revision
 
 

@@ -1,0 +1,115 @@
+"""Deleting an object never silently means "stop protecting"."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import update
+
+from guardian_core.ports import Tx
+from guardian_core.storage.mirrors import shown_states
+from guardian_core.storage.schema import WebhookState
+from tests.cluster.cluster_house import Body, ClusterHouse
+from tests.support.wait import eventually_async
+
+
+async def deleted(cluster: ClusterHouse, name: str) -> None:
+    await cluster.kubectl("delete", "tpos", name, "--wait=false")
+
+
+async def gone(cluster: ClusterHouse, within_s: float = 20.0) -> None:
+    async def none() -> bool:
+        return await cluster.all_of() == []
+
+    await eventually_async(none, within_s=within_s, what="no TradingPosition is left")
+
+
+async def test_under_keep_it_is_made_again_and_its_orders_stay(cluster: ClusterHouse):
+    body = await cluster.opened()
+    name, uid = body["metadata"]["name"], body["metadata"]["uid"]
+    orders = {o.ref.venue_order_id for o in (await cluster.house.protected()).values()}
+    await deleted(cluster, name)
+
+    async def again() -> Body | None:
+        found = await cluster.get(name)
+        return found if found is not None and found["metadata"]["uid"] != uid else None
+
+    made = await eventually_async(again, within_s=20, what="made again")
+    assert made["spec"]["stopLoss"] == "42000"
+    await cluster.condition(name, "Protected", "True")
+    kept = {o.ref.venue_order_id for o in (await cluster.house.protected()).values()}
+    assert kept == orders
+    await cluster.told("Kept")
+    await cluster.house.did("MAJ", prix_sl="42500")
+    await cluster.shows(stopLoss="42500")
+
+
+async def test_under_release_its_orders_stay_and_nobody_guards_it(cluster: ClusterHouse):
+    name = (await cluster.opened())["metadata"]["name"]
+    orders = await cluster.house.protected()
+    await cluster.patch(name, {"deletionPolicy": "Release"})
+    await deleted(cluster, name)
+    await gone(cluster)
+    assert (await cluster.house.state()).status == "released"
+    assert len(await cluster.house.protected()) == len(orders)
+    assert await cluster.journal("released")
+
+
+async def test_under_close_it_is_sold_before_the_object_goes(cluster: ClusterHouse):
+    name = (await cluster.opened())["metadata"]["name"]
+    await cluster.patch(name, {"deletionPolicy": "Close"})
+    await deleted(cluster, name)
+    await gone(cluster)
+    assert await cluster.house.position() == 0
+    state = await cluster.house.state()
+    assert (state.status, state.target_reason) == ("closed", "Deleted")
+
+
+async def test_under_close_a_waiting_entry_is_cancelled(cluster: ClusterHouse):
+    await cluster.house.did("BuyLimit", prix=Decimal(42_500), prix_sl="42000", prix_tp="45000")
+    name = (await cluster.only())["metadata"]["name"]
+    await cluster.patch(name, {"deletionPolicy": "Close"})
+    await deleted(cluster, name)
+    await gone(cluster)
+    assert (await cluster.house.snapshot()).orders == ()
+    assert (await cluster.house.state()).status == "closed"
+
+
+async def test_a_deletion_while_no_operator_runs_is_carried_out_later(cluster: ClusterHouse):
+    name = (await cluster.opened())["metadata"]["name"]
+    await cluster.patch(name, {"deletionPolicy": "Close"})
+    await cluster.house.stop("guardian")
+    await deleted(cluster, name)
+    assert await cluster.get(name) is not None
+    assert await cluster.house.position() > 0
+    cluster.house.start("guardian")
+    await gone(cluster)
+    assert await cluster.house.position() == 0
+
+
+async def test_a_closed_position_is_shown_for_a_day(cluster: ClusterHouse):
+    name = (await cluster.opened())["metadata"]["name"]
+    await cluster.house.did("Close")
+    told = await cluster.told("Closed")
+    assert "realized" in told["message"]
+    ready = await cluster.condition(name, "Ready", "True")
+    assert ready["reason"] == "Closed"
+    body = await cluster.only()
+    assert (body["status"]["quantity"], body["status"]["coverage"]) == ("0", "Flat")
+
+    def age(tx: Tx) -> None:
+        tx.execute(update(WebhookState).values(closed_at=datetime.now(UTC) - timedelta(hours=25)))
+
+    await cluster.house.run(age)
+    await gone(cluster, within_s=30)
+
+    async def forgotten() -> bool:
+        return await cluster.house.run(shown_states) == []
+
+    await eventually_async(forgotten, within_s=15, what="the mirror's row goes too")
+
+
+async def test_an_entry_that_was_refused_leaves_no_object(cluster: ClusterHouse):
+    await cluster.house.did("BuyLimit", prix=Decimal(42_500), prix_sl="42000", prix_tp="45000")
+    await cluster.only()
+    await cluster.house.did("Close")
+    await gone(cluster)
