@@ -14,7 +14,7 @@ pip := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # The project itself goes in as a link to this checkout; its build backend comes from a lock too.
 install_project := $(pip) install --no-deps --no-build-isolation --editable .
 
-.PHONY: help up demo simulate test check format docs bench-receiver lock wheel venv clean
+.PHONY: help up demo simulate test check format docs bench-receiver bench-at-rest lock wheel venv clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -47,6 +47,11 @@ docs: $(dev) ## Write the reference pages of docs/ and the custom resources' sch
 bench-receiver: $(bench) ## Measure the receiver beside the handler one would otherwise write
 	@scripts/ensure-test-servers
 	@$(VENV)/bin/python -m benchmarks.receiver $(ARGS)
+
+bench-at-rest: $(dev) ## Count what 1,000 open positions cost when nothing happens
+	@scripts/ensure-test-servers
+	@scripts/ensure-kube
+	@$(VENV)/bin/python -m benchmarks.at_rest $(ARGS)
 
 lock: ## Write the lock files anew: make lock [ARGS=--upgrade]
 	@PYTHON=$(PYTHON) scripts/lock $(ARGS)

@@ -1,6 +1,6 @@
 """What the paper venue trades: the steps and ticks of a big exchange, rounded to one minimum.
 
-Prices and quantities per coin follow Binance's exchangeInfo (spot and USD-M) closely enough that
+Ticks and steps per coin are about those of Binance's exchangeInfo (spot and USD-M), so that
 rounding mistakes show here before they cost money; minimum notionals are one number for all.
 """
 
@@ -42,6 +42,29 @@ SUI     0.0001   0.1       0.0001   0.1
 TON     0.0001   0.1       0.001    0.01
 INJ     0.001    0.1       0.001    0.01
 AAVE    0.01     0.1       0.01     0.001
+GALA    0.00001  1         0.00001  1
+SAND    0.0001   1         0.0001   1
+MANA    0.0001   1         0.0001   1
+AXS     0.001    1         0.01     0.01
+EGLD    0.01     0.1       0.01     0.01
+THETA   0.001    0.1       0.001    0.1
+ALGO    0.0001   0.1       0.0001   1
+VET     0.00001  1         0.00001  0.1
+HBAR    0.00001  1         0.0001   1
+ICP     0.001    1         0.01     0.01
+GRT     0.00001  1         0.0001   1
+LDO     0.0001   1         0.001    0.01
+RUNE    0.001    1         0.001    0.1
+CRV     0.001    0.1       0.001    0.1
+COMP    0.01     0.001     0.01     0.001
+CHZ     0.00001  1         0.0001   1
+DYDX    0.001    0.1       0.001    0.01
+IMX     0.0001   1         0.001    0.01
+TIA     0.001    1         0.001    0.01
+SEI     0.0001   1         0.0001   0.1
+WLD     0.0001   1         0.001    0.1
+ZEC     0.01     0.001     0.01     0.001
+DASH    0.01     0.001     0.01     0.001
 """
 
 
