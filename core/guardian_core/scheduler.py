@@ -51,11 +51,11 @@ class Scheduler:
         try:
             while True:
                 await self._reread()
-                for account in self._intervals.keys() - tasks.keys():
+                for account in [name for name in self._intervals if name not in tasks]:
                     self._wakes[account] = asyncio.Event()
                     self._finished[account] = self._clock.monotonic()
                     tasks[account] = asyncio.create_task(self._loop(account))
-                for account in tasks.keys() - self._intervals.keys():
+                for account in [name for name in tasks if name not in self._intervals]:
                     tasks.pop(account).cancel()
                     del self._wakes[account], self._finished[account]
                 await asyncio.sleep(ACCOUNTS_REREAD_EVERY_S)
