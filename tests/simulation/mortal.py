@@ -138,27 +138,27 @@ class _MortalCoroutine(Coroutine[Any, Any, Any]):
         self, inner: Coroutine[Any, Any, Any], owner: Process, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._inner = inner
-        self._owner = owner
+        self.owner = owner
         self._loop = loop
         self.__name__ = getattr(inner, "__name__", "coroutine")
         self.__qualname__ = getattr(inner, "__qualname__", "coroutine")
 
     def send(self, value: Any) -> Any:
-        if not self._owner.may_step():
+        if not self.owner.may_step():
             return self._limbo()
         try:
             return self._inner.send(value)
         except BaseException:
-            self._owner.forget(self)
+            self.owner.forget(self)
             raise
 
     def throw(self, *raised: Any) -> Any:
-        if not self._owner.may_step():
+        if not self.owner.may_step():
             return self._limbo()
         try:
             return self._inner.throw(*raised)
         except BaseException:
-            self._owner.forget(self)
+            self.owner.forget(self)
             raise
 
     def close(self) -> None:
@@ -176,6 +176,12 @@ class _MortalCoroutine(Coroutine[Any, Any, Any]):
         never = self._loop.create_future()
         never._asyncio_future_blocking = True
         return never
+
+
+def is_dead(task: asyncio.Task[Any]) -> bool:
+    """Whether the task was of a process that has died: nobody is left to hear what it raised."""
+    coroutine: object = task.get_coro()
+    return isinstance(coroutine, _MortalCoroutine) and not coroutine.owner.alive
 
 
 def bury_all(processes: list[Process]) -> None:

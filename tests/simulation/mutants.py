@@ -108,6 +108,7 @@ def ambiguous_is_refused(stack: ExitStack) -> None:
 def exits_without_bound(stack: ExitStack) -> None:
     """Each attempt of an exit sells what the position seems to be above its target."""
     _swap(stack, exits, "_left_unfilled", lambda plan, excess: excess)
+    _swap(stack, exits, "_left_by_fills", lambda plan, target, excess, now: excess)
     _swap(stack, write_ahead, "_check_exit", _nothing)
 
 

@@ -27,7 +27,11 @@ class AccountPlan:
 class Scenario:
     """Times in virtual seconds. `fair`: the odds of every day, none of which breaks the promise's
     precondition; `rough`: those of a storm. Something happens every `..._every_s`; 0 for never.
-    `dies_on_alert`: the chance that whoever carries an alert out dies over it."""
+    `dies_on_alert`: the chance that one of those who carry an alert out (`dying`) dies over it,
+    about `dies_within` steps later. `sent_twice`: that an alert comes again; `jumps`: that a step
+    of the market is a jump. `storms_on`: the only peers that storms befall; empty for all.
+    `wishes`: how often, once a position is open, an alert is MAJ, Close, an opposite entry, another
+    entry, PING."""
 
     seed: int
     name: str
@@ -42,6 +46,12 @@ class Scenario:
     dies_on_alert: float
     hands_every_s: float
     alerts_every_s: float
+    sent_twice: float = 0.08
+    jumps: float = 0.03
+    storms_on: tuple[str, ...] = ()
+    dying: tuple[str, ...] = ("engine", "gateway")
+    dies_within: int = 60
+    wishes: tuple[int, int, int, int, int] = (50, 18, 10, 12, 10)
 
     @classmethod
     def of(cls, seed: int) -> "Scenario":

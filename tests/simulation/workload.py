@@ -16,8 +16,9 @@ from guardian_core.domain.errors import GuardianError
 from guardian_core.domain.orders import OrderBody, OrderSide, OrderType, Role
 from tests.simulation.eventlog import EventLog
 from tests.simulation.faulty_venue import Account
+from tests.simulation.lanes import Sent
 from tests.simulation.loop import VirtualClock, VirtualTimeLoop
-from tests.simulation.oracle import Oracle, Sent
+from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import Scenario
 
 Post = Callable[[bytes], Awaitable[tuple[int, bytes]]]
@@ -37,11 +38,12 @@ class Market:
     symbol: str
     dice: random.Random
     price: Decimal
+    jumps: float
     lively: bool = True
 
     def step(self) -> None:
         change = self.dice.gauss(0, 0.0006)
-        if self.dice.random() < 0.03:
+        if self.dice.random() < self.jumps:
             change += self.dice.choice((-1, 1)) * self.dice.uniform(0.003, 0.012)
         tick = self.account.exchange.instrument(self.symbol).tick
         moved = self.price * (1 + Decimal(round(change, 6)))
@@ -78,7 +80,11 @@ class Workload:
         self._delivering: set[asyncio.Task[None]] = set()
         self.markets = {
             (account.name, symbol): Market(
-                account, symbol, random.Random(self._dice.random()), START[symbol]
+                account,
+                symbol,
+                random.Random(self._dice.random()),
+                START[symbol],
+                scenario.jumps,
             )
             for account, plan in zip(accounts, scenario.accounts, strict=True)
             for symbol in plan.symbols
@@ -197,7 +203,7 @@ class Workload:
         self._oracle.sent.append(sent)
         self._log.note("alert", f"{sent.id} {market.account.name} {body}")
         self._background(self._deliver(sent, body.encode()))
-        if dice.random() < 0.08:
+        if dice.random() < self._scenario.sent_twice:
             await asyncio.sleep(dice.uniform(0, 2))
             self._log.note("alert", f"{sent.id} once more")
             self._background(self._deliver(sent, body.encode()))
@@ -257,7 +263,7 @@ class Workload:
         opposite = "SellMarket" if position > 0 else "BuyMarket"
         same = "BuyMarket" if position > 0 else "SellMarket"
         actions = ("MAJ", "Close", opposite, same, "PING")
-        return dice.choices(actions, (50, 18, 10, 12, 10))[0]
+        return dice.choices(actions, self._scenario.wishes)[0]
 
     def _levels(
         self, market: Market, direction: int, action: str, dice: random.Random
