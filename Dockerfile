@@ -31,8 +31,10 @@ FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/guardian /opt/guardian
 # Nothing is written at run time except below /data, where `guardian up` keeps its files, and in
 # /tmp. A cluster mounts the root read-only, both as empty folders, and keys where the chart says.
+# The user below is a number without a name in here, and kopf does not begin without a name.
 ENV PATH=/opt/guardian/bin:$PATH \
     HOME=/data \
+    LOGNAME=guardian \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # A number, so that a cluster can see that it is not root.
