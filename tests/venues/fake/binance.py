@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from guardian_core.domain.errors import CallerError, OrderGone, Rejected, RejectReason
 from guardian_core.domain.money import plain
-from guardian_core.domain.orders import OrderBody, OrderSide, OrderStatus, OrderType, Role
+from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderStatus, OrderType, Role
 from guardian_gateway.venues.paper.instruments import instruments
 from guardian_gateway.venues.paper.records import PaperFill, PaperOrder
 from tests.venues.fake.server import Asked, Handler, Problem, Wire
@@ -140,6 +140,10 @@ class BinanceWire(Wire):
                 raise Problem(400, -4166, "Search window is restricted to recent 7 days only.")
             wanted = [fill for fill in wanted if start <= ms(fill.at) <= end]
         return sorted(wanted, key=lambda fill: int(fill.fill_id))[: int(pairs.get("limit", "500"))]
+
+    def number_of(self, ref: OrderRef) -> str:
+        """The number under which the venue shows one of the core's orders."""
+        return ref.venue_order_id
 
     # Small things
 

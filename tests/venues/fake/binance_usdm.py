@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.money import ZERO, plain
-from guardian_core.domain.orders import OrderStatus, OrderType
+from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperOrder, ratio
 from tests.venues.fake.binance import BinanceWire, Refusals, ms, no_order, status, unknown_order
 from tests.venues.fake.server import Handler, Problem
@@ -204,6 +204,10 @@ class FakeUsdm(BinanceWire):
             "createTime": ms(order.created_at),
             "updateTime": ms(order.updated_at),
         }
+
+    def number_of(self, ref: OrderRef) -> str:
+        number = int(ref.venue_order_id)
+        return str(ALGO_NUMBERS_FROM + number if ref.conditional else number)
 
     # The account
 

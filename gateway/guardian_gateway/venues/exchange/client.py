@@ -1,6 +1,7 @@
 """The way to one account on one exchange: ccxt signs and sends, this decides what that meant.
 
-1. Nothing is sent twice: ccxt's own repeats are off, and a write's error says what is known.
+1. No order is sent twice: ccxt's own repeats are off, and a write's error says what is known.
+   (A cancel or a read that meets a broken connection may be repeated once, by aiohttp.)
 2. A request is valid for 3 s after the venue's clock says that it was made, so a write that was
    not answered is over then (see outcomes.EFFECT_WITHIN_S).
 3. Asked to wait (429, 418), nothing is read and no position entered until the time is over; what

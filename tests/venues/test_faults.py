@@ -1,0 +1,215 @@
+"""Every trouble of a write, through the gateway's own core: never two orders for a leg, never a
+stop taken away before its replacement works, and what became of it is known in the end."""
+
+from decimal import Decimal
+
+import pytest
+
+from guardian_core.domain.decision import Amend, Cancel, Reduce, Submit
+from guardian_core.domain.orders import OrderStatus, Role, leg_order_id
+from guardian_core.domain.snapshot import LegsMode
+from guardian_core.protocol import OutcomeKind
+from tests.gateway.world import (
+    INSTALLATION,
+    SPOT_QUANTITY,
+    entry,
+    exit_body,
+    only,
+    stop_loss,
+    take_profit,
+)
+from tests.venues.fake.troubles import TROUBLES
+from tests.venues.loop import on_jumping_time
+from tests.venues.rigs import ADAPTERS
+from tests.venues.wire_world import wire_world
+
+CREATES = {
+    "binanceusdm": {"order": "POST /fapi/v1/order", "leg": "POST /fapi/v1/algoOrder"},
+    "binance": {"order": "POST /api/v3/order", "pair": "POST /api/v3/orderList/oco"},
+}
+CANCELS = {"binanceusdm": "DELETE /fapi/v1/algoOrder", "binance": "DELETE /api/v3/order"}
+
+each_trouble = pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+each_adapter = pytest.mark.parametrize("name", ADAPTERS)
+derivatives = pytest.mark.parametrize("name", ["binanceusdm"])
+spots = pytest.mark.parametrize("name", ["binance"])
+
+
+def strike(world, call, trouble):
+    world.wire.fault(call, trouble.answer, executes=trouble.executes)
+
+
+def check_told(outcome, trouble):
+    """What is told is what is sure."""
+    if trouble.surely_not:
+        assert outcome.outcome is OutcomeKind.REJECTED, outcome
+    else:
+        assert outcome.outcome is OutcomeKind.AMBIGUOUS, outcome
+
+
+async def held(world, **columns):
+    """An open long without legs."""
+    state_id = await world.state(status="pending")
+    await world.enter(state_id)
+    await world.revise(state_id, status="open", opened_at=world.clock.now(), **columns)
+    return state_id
+
+
+@each_adapter
+@each_trouble
+@on_jumping_time
+async def test_an_entry_is_bought_once_or_never(name, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.state(status="pending")
+        action = entry(await world.webhook())
+        strike(world, CREATES[name]["order"], trouble)
+        check_told(only(await world.submit(state_id, action)), trouble)
+        again = only(await world.submit_when_resolved(state_id, action))
+        await world.settle()
+        assert world.accepted(action.body.client_order_id) == int(trouble.executes)
+        assert world.bought() == (action.body.quantity if trouble.executes else 0)
+        row = await world.trade(action.body.client_order_id)
+        expected = OrderStatus.CLOSED if trouble.executes else OrderStatus.REJECTED
+        assert row.status == expected.value
+        assert again.replayed
+        if trouble.executes:
+            assert row.filled_quantity == action.body.quantity
+
+
+@derivatives
+@each_trouble
+@on_jumping_time
+async def test_a_leg_is_placed_once_or_never(name, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await held(world)
+        leg = stop_loss(state_id)
+        strike(world, CREATES[name]["leg"], trouble)
+        check_told(only(await world.submit(state_id, Submit((leg,)))), trouble)
+        await world.settle()
+        assert world.accepted(leg.client_order_id) == int(trouble.executes)
+        expected = OrderStatus.OPEN if trouble.executes else OrderStatus.REJECTED
+        assert await world.status(leg.client_order_id) == expected.value
+        if not trouble.executes:
+            second = stop_loss(state_id, attempt=2)
+            outcome = only(await world.submit(state_id, Submit((second,))))
+            assert outcome.outcome is OutcomeKind.ACCEPTED
+            assert world.named() == [second.client_order_id]
+
+
+@spots
+@each_trouble
+@on_jumping_time
+async def test_a_pair_is_placed_whole_or_not_at_all(name, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await held(world)
+        how = {"quantity": SPOT_QUANTITY, "reduce_only": False}
+        pair = (stop_loss(state_id, **how), take_profit(state_id, **how))
+        strike(world, CREATES[name]["pair"], trouble)
+        for outcome in (await world.submit(state_id, Submit(pair))).outcomes:
+            check_told(outcome, trouble)
+        await world.settle()
+        expected = OrderStatus.OPEN if trouble.executes else OrderStatus.REJECTED
+        for leg in pair:
+            assert world.accepted(leg.client_order_id) == int(trouble.executes)
+            assert await world.status(leg.client_order_id) == expected.value
+
+
+@each_adapter
+@each_trouble
+@on_jumping_time
+async def test_a_cancel_is_never_told_as_done_while_the_order_works(name, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        stop = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        strike(world, CANCELS[name], trouble)
+        outcome = only(await world.submit(state_id, Cancel(world.ref(stop), "not wanted any more")))
+        works = stop in world.named()
+        if outcome.outcome is OutcomeKind.ACCEPTED:
+            # A cancel on a connection that was broken already is repeated: it does no harm.
+            assert not works
+        else:
+            check_told(outcome, trouble)
+            assert works is not trouble.executes
+        await world.settle()
+        expected = OrderStatus.OPEN if works else OrderStatus.CANCELLED
+        assert await world.status(stop) == expected.value
+
+
+@derivatives
+@pytest.mark.parametrize("at", ["create", "cancel"])
+@each_trouble
+@on_jumping_time
+async def test_a_replaced_stop_stands_until_the_new_one_does(name, at, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        old = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        await world.revise(state_id, revision=2)
+        new = stop_loss(state_id, "42500", revision=2)
+        ref = world.ref(old)
+        strike(world, CREATES[name]["leg"] if at == "create" else CANCELS[name], trouble)
+        await world.submit(state_id, Submit((new,), (ref,)), revision=2)
+        standing = set(world.named()) & {old, new.client_order_id}
+        assert standing, "no stop at all"
+        await world.settle()
+        assert world.accepted(new.client_order_id) <= 1
+        assert set(world.named()) & {old, new.client_order_id}
+        for order in (old, new.client_order_id):
+            works = order in world.named()
+            assert (await world.status(order) == OrderStatus.OPEN.value) is works
+
+
+@spots
+@pytest.mark.parametrize("at", ["create", "cancel"])
+@each_trouble
+@on_jumping_time
+async def test_a_pair_is_replaced_by_a_whole_one_or_the_truth_is_known(name, at, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        old = [
+            leg_order_id(INSTALLATION, state_id, role, 1, 1)
+            for role in (Role.STOP_LOSS, Role.TAKE_PROFIT)
+        ]
+        await world.revise(state_id, revision=2)
+        how = {"quantity": SPOT_QUANTITY, "reduce_only": False, "revision": 2}
+        pair = (stop_loss(state_id, "42500", **how), take_profit(state_id, **how))
+        refs = tuple(world.ref(one) for one in old)
+        strike(world, CREATES[name]["pair"] if at == "create" else CANCELS[name], trouble)
+        await world.submit(state_id, Submit(pair, refs, cancel_first=True), revision=2)
+        await world.settle()
+        working = world.named()
+        assert working in ([], sorted(old), sorted(leg.client_order_id for leg in pair))
+        for row in await world.trades():
+            if row.role in ("stop_loss", "take_profit"):
+                is_open = row.status == OrderStatus.OPEN.value
+                assert is_open is (row.client_order_id in working)
+
+
+@each_adapter
+@each_trouble
+@on_jumping_time
+async def test_an_exit_sells_once_or_never(name, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await held(world, target_quantity=Decimal(0))
+        quantity = SPOT_QUANTITY if world.rig.spot else "0.01"
+        out = exit_body(state_id, quantity, reduce_only=not world.rig.spot)
+        strike(world, CREATES[name]["order"], trouble)
+        check_told(only(await world.submit(state_id, Reduce(out))), trouble)
+        await world.settle()
+        assert world.accepted(out.client_order_id) == int(trouble.executes)
+        expected = OrderStatus.CLOSED if trouble.executes else OrderStatus.REJECTED
+        assert await world.status(out.client_order_id) == expected.value
+
+
+@derivatives
+@on_jumping_time
+async def test_a_leg_that_the_venue_cannot_amend_is_replaced(name, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        assert world.rig.venue.capabilities().legs is LegsMode.INDEPENDENT
+        state_id = await world.guarded_here()
+        old = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        await world.revise(state_id, revision=2)
+        new = stop_loss(state_id, "42500", revision=2)
+        result = await world.submit(state_id, Amend(world.ref(old), new), revision=2)
+        assert not result.failed(), result
+        assert new.client_order_id in world.named()
+        assert old not in world.named()
