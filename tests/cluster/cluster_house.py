@@ -50,6 +50,11 @@ class ClusterHouse:
     namespace: str
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
+    def passes(self) -> int:
+        """How many passes over the account have succeeded since the guardian was started."""
+        labels = {"account": ACCOUNT, "outcome": "ok"}
+        return int(self.registry.get_sample_value("guardian_passes_total", labels) or 0)
+
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         command = ("-n", self.namespace, *arguments)
         return await asyncio.to_thread(self.server.kubectl, *command, stdin=stdin)
@@ -207,7 +212,7 @@ async def open_cluster_house(
                 clock=clock,
                 ids=ids,
                 installation=INSTALLATION,
-                registry=CollectorRegistry(),
+                registry=cluster.registry,
                 take_over=True,
                 beside=resources,
             )
