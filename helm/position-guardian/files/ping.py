@@ -4,11 +4,10 @@
 the receiver says that it cannot tell whose it is.
 """
 
-import json
 import os
 import sys
-import urllib.error
-import urllib.request
+
+import httpx
 
 
 def main() -> int:
@@ -21,16 +20,11 @@ def main() -> int:
     }
     if account:
         alert["UserExchangeID"] = account
-    request = urllib.request.Request(os.environ["URL"], json.dumps(alert).encode())
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            status, body = answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        status, body = error.code, error.read().decode()
-    print(status, body)
-    if status == 200 or (status == 400 and not account):
+    answer = httpx.post(os.environ["URL"], json=alert, timeout=10, trust_env=False)
+    print(answer.status_code, answer.text)
+    if answer.status_code == 200 or (answer.status_code == 400 and not account):
         return 0
-    if status == 403 and "source" in body:
+    if answer.status_code == 403 and answer.json()["error"]["field"] == "source":
         print("receiver.sourceCheck is enforce, and this pod is not TradingView: that is right")
         return 0
     return 1
