@@ -17,6 +17,7 @@ from kubernetes import client
 from loguru import logger
 from prometheus_client import Gauge
 
+from guardian_core.cluster.objects import KOPF_FINALIZER
 from guardian_core.cluster.resources import ACCOUNTS, GROUP, POSITIONS, VERSION
 
 Body = dict[str, Any]
@@ -27,10 +28,6 @@ LAST_PAUSE_S: Final = 10.0
 _STOP_WITHIN_S: Final = 5.0
 _WELL_AFTER_S: Final = 30.0
 _CLOSING_S: Final = 0.3
-
-KOPF_FINALIZER: Final = f"{GROUP}/kopf"
-"""kopf's own, which it takes off as soon as its timer for the object has ended; FINALIZER is ours,
-and holds until what the deletion means has been committed."""
 
 
 class Sink(Protocol):

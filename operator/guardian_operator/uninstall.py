@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from guardian_core.clock import SystemClock
 from guardian_core.cluster.api import NotFound
+from guardian_core.cluster.objects import KOPF_FINALIZER
 from guardian_core.cluster.resources import FINALIZER, GROUP, POSITIONS, VERSION
 from guardian_core.domain.errors import ConfigurationError, Conflict, GuardianError, Unavailable
 from guardian_core.settings import load_settings
@@ -19,6 +20,8 @@ from guardian_operator.errand import ApiServer, Body
 STOPPED_WITHIN_S = 60.0
 POLL_S = 1.0
 ATTEMPTS = 3
+
+OURS = frozenset({FINALIZER, KOPF_FINALIZER})
 
 
 class Namespace:
@@ -38,17 +41,17 @@ class Namespace:
         return not status.get("replicas")
 
     def finalized(self) -> list[Body]:
-        """The positions that carry our finalizer."""
+        """The positions that carry a finalizer of ours."""
         try:
             found = self._api.get(self._positions)["items"]
         except NotFound:
             return []  # The definition is gone, and the positions with it.
-        return [each for each in found if FINALIZER in _finalizers(each)]
+        return [each for each in found if OURS & set(_finalizers(each))]
 
     def strip(self, position: Body) -> None:
         """Takes ours off and leaves others'. What changed or went meanwhile, the next look sees."""
         metadata = position["metadata"]
-        kept = [each for each in _finalizers(position) if each != FINALIZER]
+        kept = [each for each in _finalizers(position) if each not in OURS]
         patch = {"metadata": {"finalizers": kept, "resourceVersion": metadata["resourceVersion"]}}
         try:
             self._api.patch(f"{self._positions}/{metadata['name']}", patch)

@@ -164,9 +164,11 @@ async def open_cluster_house(
     *,
     start: bool = True,
     configuration: client.Configuration | None = None,
+    engine_configuration: client.Configuration | None = None,
     **spec: Any,
 ) -> AsyncIterator[ClusterHouse]:
-    """`configuration`: how the services reach the API server; unset, as the administrator."""
+    """`configuration`: how the services reach the API server; unset, as the administrator. The
+    engine may have one of its own."""
     async with open_house(database, start=False, **spec) as house:
         cluster = ClusterHouse(house, server, namespace)
         clock, ids = SystemClock(), SystemIds()
@@ -175,7 +177,8 @@ async def open_cluster_house(
             return configuration or configuration_of(server)
 
         async def engine() -> None:
-            mirror = ClusterMirror(database, ClusterApi(namespace, configure()), clock)
+            way = engine_configuration or configure()
+            mirror = ClusterMirror(database, ClusterApi(namespace, way), clock)
             mirroring = asyncio.create_task(mirror.run())
             claimer = build_engine(
                 database=database,

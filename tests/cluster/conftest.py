@@ -7,17 +7,25 @@ import pytest
 
 from guardian_core.clock import SystemClock
 from guardian_core.ports import Database
+from guardian_core.storage import migrations
 from guardian_core.storage.database import open_database
 from tests.cluster.cluster_house import ClusterHouse, open_cluster_house
 from tests.support.kube import KubeServer
 
 
 @pytest.fixture
-async def real_time_database(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    """On SQLite, with the present schema."""
-    path = tmp_path / "guardian.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    opened = open_database(f"sqlite:///{path}", clock=SystemClock())
+async def real_time_database(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path
+) -> AsyncIterator[Database]:
+    """With the present schema: SQLite, or by parametrizing it `postgres`."""
+    if getattr(request, "param", "sqlite") == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        migrations.upgrade(url)
+    else:
+        path = tmp_path / "guardian.db"
+        path.write_bytes(sqlite_template.read_bytes())
+        url = f"sqlite:///{path}"
+    opened = open_database(url, clock=SystemClock())
     yield opened
     await opened.close()
 

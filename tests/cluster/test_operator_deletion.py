@@ -1,5 +1,6 @@
 """Deleting an object never silently means "stop protecting"."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,7 +9,9 @@ from sqlalchemy import update
 from guardian_core.ports import Tx
 from guardian_core.storage.mirrors import shown_states
 from guardian_core.storage.schema import WebhookState
-from tests.cluster.cluster_house import Body, ClusterHouse
+from guardian_operator.errand import ApiServer
+from guardian_operator.uninstall import Namespace
+from tests.cluster.cluster_house import Body, ClusterHouse, configuration_of
 from tests.support.wait import eventually_async
 
 
@@ -113,3 +116,20 @@ async def test_an_entry_that_was_refused_leaves_no_object(cluster: ClusterHouse)
     await cluster.only()
     await cluster.house.did("Close")
     await gone(cluster)
+
+
+async def test_what_uninstalls_us_leaves_no_finalizer_that_nobody_takes_off(
+    cluster: ClusterHouse,
+):
+    name = (await cluster.opened())["metadata"]["name"]
+
+    async def both() -> bool:
+        return len((await cluster.only())["metadata"]["finalizers"]) == 2
+
+    await eventually_async(both, within_s=15, what="kopf adds its own")
+    await cluster.house.stop("guardian")
+    errand = Namespace(cluster.namespace, ApiServer(configuration_of(cluster.server)))
+    for position in await asyncio.to_thread(errand.finalized):
+        await asyncio.to_thread(errand.strip, position)
+    await cluster.kubectl("delete", "tpos", name, "--timeout=10s")
+    assert len(await cluster.house.protected()) == 2

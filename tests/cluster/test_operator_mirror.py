@@ -2,9 +2,13 @@
 
 from decimal import Decimal
 
+import pytest
+
 from guardian_core.domain.orders import Role
 from tests.cluster.cluster_house import ClusterHouse
 from tests.support.wait import eventually_async
+
+pytestmark = pytest.mark.parametrize("real_time_database", ["sqlite", "postgres"], indirect=True)
 
 
 async def test_an_alert_makes_a_tradingposition_with_all_its_columns(cluster: ClusterHouse):

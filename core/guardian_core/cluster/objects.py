@@ -29,6 +29,10 @@ from guardian_core.storage.mirrors import Agreed, LevelPair, ShownState
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
 """What we last gave the object, written together with it: levels, and the desire's revision."""
 
+KOPF_FINALIZER: Final = f"{GROUP}/kopf"
+"""kopf's, which takes it off as soon as its timer for the object has ended. FINALIZER is ours, and
+holds until what the deletion means is committed."""
+
 Body = dict[str, Any]
 
 

@@ -99,7 +99,9 @@ class Worker(Generic[K]):
             wish_s = self._next_try_s(key)
         finally:
             self._at_work.pop(key, None)
-            self._not_before_s[key] = self._clock.monotonic() + GAP_S
+            soonest_s = self._not_before_s[key] = self._clock.monotonic() + GAP_S
+            if key in self._due:
+                self._due[key] = max(self._due[key], soonest_s)
             self._changed.set()
         if wish_s is not None:
             soonest = self._clock.monotonic() + wish_s
