@@ -18,6 +18,7 @@ from guardian_gateway.venues.port import Venue
 from tests.venues.fake.binance_spot import FakeSpot
 from tests.venues.fake.binance_usdm import FakeUsdm
 from tests.venues.fake.server import Wire
+from tests.venues.loop import clock as running_clock
 
 ACCOUNT = "main"
 SYMBOL = "BTCUSDT"
@@ -55,7 +56,7 @@ async def rig(name: str, folder: Path, clock: Clock, **how: Any) -> AsyncIterato
         yield _paper(clock, MarketKind.SPOT if name.endswith("spot") else MarketKind.LINEAR)
         return
     adapter, wiring, make = ADAPTERS[name]
-    wire = make(clock=clock, **how)
+    wire = make(clock=running_clock(), **how)
     await wire.start()
     wire.set_price(PRICE)
     client = Client(

@@ -16,7 +16,7 @@ from tests.venues.fake.server import Asked, Handler, Problem, Wire
 
 D = Decimal
 Refusals = tuple[tuple[RejectReason, str, int, str], ...]
-WEEK_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass
@@ -93,6 +93,8 @@ class BinanceWire(Wire):
             raise self.refusal(error) from None
 
     refusals: ClassVar[Refusals] = ()
+    window_ms: ClassVar[int] = DAY_MS
+    """The longest time that a question for fills may span."""
 
     def refusal(self, error: Rejected) -> Problem:
         """The first that fits: by reason and by a word of the core's message."""
@@ -135,11 +137,14 @@ class BinanceWire(Wire):
             wanted = [fill for fill in wanted if int(fill.fill_id) >= int(pairs["fromId"])]
         if "startTime" in pairs:
             start = int(pairs["startTime"])
-            end = int(pairs.get("endTime", start + WEEK_MS))
-            if end - start > WEEK_MS:
-                raise Problem(400, -4166, "Search window is restricted to recent 7 days only.")
+            end = int(pairs.get("endTime", start + self.window_ms))
+            if end - start > self.window_ms:
+                raise Problem(400, -1127, "Lookup interval is too big.")
             wanted = [fill for fill in wanted if start <= ms(fill.at) <= end]
-        return sorted(wanted, key=lambda fill: int(fill.fill_id))[: int(pairs.get("limit", "500"))]
+        limit = int(pairs.get("limit", "500"))
+        wanted = sorted(wanted, key=lambda fill: int(fill.fill_id))
+        from_the_start = "fromId" in pairs or "startTime" in pairs
+        return wanted[:limit] if from_the_start else wanted[-limit:]
 
     def number_of(self, ref: OrderRef) -> str:
         """The number under which the venue shows one of the core's orders."""

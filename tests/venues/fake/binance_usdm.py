@@ -9,7 +9,15 @@ from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.money import ZERO, plain
 from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperOrder, ratio
-from tests.venues.fake.binance import BinanceWire, Refusals, ms, no_order, status, unknown_order
+from tests.venues.fake.binance import (
+    DAY_MS,
+    BinanceWire,
+    Refusals,
+    ms,
+    no_order,
+    status,
+    unknown_order,
+)
 from tests.venues.fake.server import Handler, Problem
 
 ALGO_NUMBERS_FROM = 2_000_000_000
@@ -303,6 +311,7 @@ class FakeUsdm(BinanceWire):
             ],
         }
 
+    window_ms: ClassVar[int] = 7 * DAY_MS
     refusals: ClassVar[Refusals] = (
         (RejectReason.UNKNOWN_SYMBOL, "", -1121, "Invalid symbol."),
         (RejectReason.INSUFFICIENT_FUNDS, "", -2019, "Margin is insufficient."),

@@ -128,34 +128,37 @@ def instruments_of(
     return found
 
 
+Ask = Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]]
+"""One page of fills, oldest first."""
+
+
+async def latest_fills(ask: Ask, since: datetime) -> list[VenueFill] | None:
+    """All from `since` on, when the newest page reaches back so far; None when it does not."""
+    page = await ask({"limit": str(PAGE)})
+    if len(page) >= PAGE and page[0].at >= since:
+        return None
+    return [fill for fill in page if fill.at >= since]
+
+
 async def every_fill(
-    ask: Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]],
-    since: datetime,
-    now: datetime,
-    window: timedelta | None,
+    ask: Ask, since: datetime, now: datetime, window: timedelta
 ) -> list[VenueFill]:
     """All fills from `since` on, oldest first, page by page. `window`: the longest time that one
-    question may span, where the venue has such a limit."""
+    question may span."""
     found: dict[str, VenueFill] = {}
     start = since
-    while True:
-        params = {"startTime": str(to_ms(start)), "limit": str(PAGE)}
-        if window is not None:
-            params["endTime"] = str(to_ms(start + window))
-        page = await ask(params)
+    while start <= now:
+        span = {"startTime": str(to_ms(start)), "endTime": str(to_ms(start + window))}
+        page = await ask({**span, "limit": str(PAGE)})
         found |= {fill.venue_fill_id: fill for fill in page}
         if len(page) >= PAGE:
             found |= await _onward(ask, page[-1])
-            break
-        if window is None or start + window >= now:
             break
         start += window
     return sorted(found.values(), key=lambda fill: (fill.at, int(fill.venue_fill_id)))
 
 
-async def _onward(
-    ask: Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]], last: VenueFill
-) -> dict[str, VenueFill]:
+async def _onward(ask: Ask, last: VenueFill) -> dict[str, VenueFill]:
     """What came after a full page: by number, which no time limit binds."""
     found: dict[str, VenueFill] = {}
     while True:

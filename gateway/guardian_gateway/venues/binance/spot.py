@@ -17,7 +17,12 @@ from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Pric
 from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import spot_words as words
 from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
-from guardian_gateway.venues.binance.shared import every_fill, instruments_of, one_of_ours
+from guardian_gateway.venues.binance.shared import (
+    every_fill,
+    instruments_of,
+    latest_fills,
+    one_of_ours,
+)
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.markets import Markets
 from guardian_gateway.venues.exchange.names import OrderNames
@@ -38,7 +43,7 @@ CAPABILITIES = Capabilities(
     reports_positions=False,
     visibility_delay_s=2.0,
 )
-FILLS_BY_DEFAULT = timedelta(days=1)
+FILLS_WINDOW = timedelta(hours=24)
 
 
 class BinanceSpot:
@@ -86,7 +91,10 @@ class BinanceSpot:
             )
 
         now = self._clock.now()
-        found = await every_fill(ask, since or now - FILLS_BY_DEFAULT, now, None)
+        start = since or now - FILLS_WINDOW
+        found = await latest_fills(ask, start)
+        if found is None:
+            found = await every_fill(ask, start, now, FILLS_WINDOW)
         return await self._names.told(found)
 
     async def price(self, symbol: str) -> Price:
