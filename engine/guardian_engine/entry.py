@@ -34,6 +34,7 @@ from guardian_core.protocol import (
 )
 from guardian_core.storage.claims import WebhookRow
 from guardian_core.storage.desires import Desire, Guarded, NewState, create_state, revise
+from guardian_core.storage.mirrors import is_pinned
 from guardian_core.storage.schema import Trade
 from guardian_engine.exits import close_part
 from guardian_engine.job import Job, Sight, failures
@@ -231,6 +232,8 @@ def _commit_addition(tx: Tx, job: Job, plan: EntryPlan, live: Guarded) -> None:
         plan.levels.stop_loss if plan.levels.stop_loss is not None else live.plan.stop_loss,
         plan.levels.take_profit if plan.levels.take_profit is not None else live.plan.take_profit,
     )
+    if is_pinned(tx, live.plan.state_id):
+        wished = Desire(live.plan.stop_loss, live.plan.take_profit)
     if wished != Desire.of(live.plan):
         revision = revise(
             tx,

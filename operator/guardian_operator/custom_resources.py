@@ -47,6 +47,7 @@ class _Outside:
     clock: Clock
     ids: Ids
     writes: Counter
+    recorder: Recorder
 
 
 class CustomResources:
@@ -66,7 +67,9 @@ class CustomResources:
         self._namespace = namespace
         self._configure = configure
         api = ClusterApi(namespace, configure())
-        self._outside = _Outside(database, gateway, api, clock, ids, status_writes(registry))
+        recorder = Recorder(api, clock, ids)
+        writes = status_writes(registry)
+        self._outside = _Outside(database, gateway, api, clock, ids, writes, recorder)
         self._watching = Gauge(
             "guardian_cluster_watching",
             "1 while the watch on custom resources runs, else 0",
@@ -120,7 +123,7 @@ class _Term:
         self._shelves = {POSITIONS: Shelf(), ACCOUNTS: Shelf()}
         shelf = self._shelves[POSITIONS]
         self._writer = StatusWriter(self._api, self._shelves, clock, outside.writes)
-        self._recorder = Recorder(self._api, clock, outside.ids)
+        self._recorder = outside.recorder
         story = Story(self._recorder, shelf)
         self._to_reconcile: Worker[str] = Worker("reconciling", self._reconcile, clock)
         self._positions = Positions(

@@ -37,10 +37,16 @@ async def delete(tools: Tools, state: ShownState, seen: Seen) -> None:
             await _close(tools, state, seen)
 
 
-def is_closing(state: ShownState, seen: Seen) -> bool:
-    """Whether the policy's part is done, and the position's end is waited for."""
-    closes = seen.spec.deletion_policy is DeletionPolicy.CLOSE
-    return closes and state.target_quantity == ZERO and state.status is StateStatus.OPEN
+def is_due(state: ShownState, seen: Seen) -> bool:
+    """Whether there is a step to take now. Else the position's end is waited for, or, under Keep,
+    that others let the object go too."""
+    match seen.spec.deletion_policy:
+        case DeletionPolicy.KEEP:
+            return FINALIZER in seen.finalizers
+        case DeletionPolicy.RELEASE:
+            return True
+        case DeletionPolicy.CLOSE:
+            return state.target_quantity != ZERO or state.status is StateStatus.PENDING
 
 
 async def let_go(tools: Tools, seen: Seen) -> None:

@@ -51,7 +51,8 @@ _WARNINGS: Final = frozenset(
 
 
 class Recorder:
-    """Await `run()` in a task of its own."""
+    """Await `run()` in a task of its own. What waits outlives it: a lease that is lost for a moment
+    loses no Event."""
 
     def __init__(self, api: ClusterApi, clock: Clock, ids: Ids) -> None:
         self._api = api
@@ -59,7 +60,11 @@ class Recorder:
         self._ids = ids
         self._waiting: dict[str, tuple[Body, float]] = {}
         self._worker: Worker[str] = Worker("event", self._send, clock)
-        self.run = self._worker.run
+
+    async def run(self) -> None:
+        for name in self._waiting:
+            self._worker.add(name)
+        await self._worker.run()
 
     def tell(self, about: Body, reason: Reason, message: str) -> None:
         """`about`: the object's body. With too many waiting, the oldest is lost."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from loguru import logger
+
 from guardian_core.domain.decision import Coverage
 from guardian_core.domain.errors import GuardianError, Unavailable
 from guardian_core.domain.plan import Policy
@@ -31,8 +33,8 @@ also fails passes, so this is far above the promise."""
 
 
 class Beside(Protocol):
-    """What is done beside the guarding while this process leads; `run` raises nothing, and is
-    cancelled when the lease is lost."""
+    """What is done beside the guarding while this process leads: `run` is cancelled when the lease
+    is lost, and nothing that becomes of it touches the guarding."""
 
     async def run(self, wake: Callable[[str], None]) -> None: ...
 
@@ -90,18 +92,28 @@ class Guardian:
         leader that holds its lease and does not guard must not live on."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keeper.run())
+            tasks.create_task(self._run_beside())
             while True:
                 epoch = await self._keeper.wait_held()
-                leading = (
-                    tasks.create_task(self.scheduler.run()),
-                    tasks.create_task(self._beside.run(self.scheduler.wake)),
-                )
+                passing = tasks.create_task(self.scheduler.run())
                 try:
                     await self._keeper.wait_lost(epoch)
                 finally:
-                    for task in leading:
-                        task.cancel()
-                await asyncio.wait(leading)
+                    passing.cancel()
+                await asyncio.wait((passing,))
+
+    async def _run_beside(self) -> None:
+        """In a task of its own: what ends slowly must not keep a new term of guarding waiting."""
+        while True:
+            epoch = await self._keeper.wait_held()
+            working = asyncio.create_task(self._beside.run(self.scheduler.wake))
+            try:
+                await self._keeper.wait_lost(epoch)
+            finally:
+                working.cancel()
+                (ended,) = await asyncio.gather(working, return_exceptions=True)
+            if isinstance(ended, Exception):
+                logger.opt(exception=ended).error("what is done beside the guarding has failed")
 
     async def resign(self) -> None:
         """Frees the lease for the standby. After `run` ended."""
@@ -136,12 +148,18 @@ class Guardian:
         }
         for lane in report.lanes.values():
             self._tell(account, lane)
-        self._beside.passed(report)
+        self._told_beside(lambda: self._beside.passed(report))
         return report.requeue_after_s
 
     def _failed(self, account: str, error: GuardianError) -> None:
         self._metrics.passes.labels(account, "failed").inc()
-        self._beside.failed(account, str(error))
+        self._told_beside(lambda: self._beside.failed(account, str(error)))
+
+    def _told_beside(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception:
+            logger.exception("what is done beside the guarding does not listen")
 
     def _measure(self, report: PassReport, spent_s: float) -> None:
         account = report.account

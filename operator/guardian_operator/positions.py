@@ -5,6 +5,7 @@ afresh; what is to be shown, to the status writer. At rest neither has anything 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -106,12 +107,14 @@ class Positions:
 
     def judge(self, seen: Seen, said: Said) -> bool:
         """Notes why the object's spec is not followed; whether that is news."""
+        before = self._verdict(seen)
+        is_news = before is None or _gist(before.said) != _gist(said)
+        if before is not None and not is_news:
+            said = before.said  # The price has moved, and nothing else.
         self._verdicts[seen.name] = Verdict(
             seen.uid, seen.generation, said, self._clock.monotonic()
         )
-        shown = told(seen.body.get("status") or {}, ConditionType.SYNCED)
-        same = (shown.get("reason"), shown.get("message")) == (said.reason, said.message)
-        return not same or shown.get("observedGeneration") != seen.generation
+        return is_news
 
     def is_refused(self, seen: Seen) -> bool:
         """Whether this very spec was judged before; it is not judged twice."""
@@ -120,6 +123,8 @@ class Positions:
     async def refresh(self, account: str | None = None) -> None:
         """Reads the states of an account, or of all, and looks at each and at every object of
         theirs."""
+        if account is not None and not self._has_read_all:
+            return  # Nothing is told before it is known what the objects show already.
         known = dict(self._repairs)
 
         def read(tx: Tx) -> tuple[list[ShownState], dict[UUID, datetime | None]]:
@@ -195,7 +200,7 @@ class Positions:
             case LetGo():
                 return ours
             case Delete():
-                return ours and (state is None or not deletion.is_closing(state, seen))
+                return state is not None and deletion.is_due(state, seen)
             case _:
                 return True
 
@@ -272,6 +277,11 @@ class Positions:
         if known is None or known.body is not body:
             known = self._parsed[name] = read_position(body)
         return known
+
+
+def _gist(said: Said) -> str:
+    """Apart from the numbers in it."""
+    return f"{said.reason}: {re.sub(r'[0-9.]+', '', said.message)}"
 
 
 def is_expired(state: ShownState, now: datetime) -> bool:

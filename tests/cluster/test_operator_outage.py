@@ -1,5 +1,6 @@
 """The API server away costs nothing but sight: trades and repairs go on, the mirror catches up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -28,21 +29,21 @@ async def mortal(
         real_time_database, mortal_server, namespace, start=False
     ) as cluster:
         yield cluster
-        mortal_server.start()
+        await asyncio.to_thread(mortal_server.start)
 
 
 async def test_while_it_is_away_trades_and_repairs_go_on(mortal: ClusterHouse):
     mortal.house.start("engine")
     mortal.house.start("guardian")
     name = (await mortal.opened())["metadata"]["name"]
-    mortal.server.stop()
+    await asyncio.to_thread(mortal.server.stop)
     moved = await mortal.house.did("MAJ", prix_sl="42500")
     assert moved.status == "processed"
     stop = (await mortal.house.protected())[Role.STOP_LOSS]
     await mortal.house.cancel_by_hand(stop)
     legs = await mortal.house.protected(within_s=10)
     assert legs[Role.STOP_LOSS].ref.venue_order_id != stop.ref.venue_order_id
-    mortal.server.start()
+    await asyncio.to_thread(mortal.server.start)
     body = await mortal.shows(within_s=30, stopLoss="42500")
     assert body["metadata"]["name"] == name
     await mortal.condition(name, "Protected", "True", within_s=30)
@@ -52,7 +53,7 @@ async def test_while_it_is_away_trades_and_repairs_go_on(mortal: ClusterHouse):
 
 
 async def test_an_operator_that_starts_without_it_guards_and_catches_up(mortal: ClusterHouse):
-    mortal.server.stop()
+    await asyncio.to_thread(mortal.server.stop)
     mortal.house.start("engine")
     mortal.house.start("guardian")
     entered = await mortal.house.did("BuyMarket", **LEVELS)
@@ -60,7 +61,7 @@ async def test_an_operator_that_starts_without_it_guards_and_catches_up(mortal: 
     stop = (await mortal.house.protected())[Role.STOP_LOSS]
     await mortal.house.cancel_by_hand(stop)
     await mortal.house.protected(within_s=10)
-    mortal.server.start()
+    await asyncio.to_thread(mortal.server.start)
     body = await mortal.only(within_s=30)
     name = body["metadata"]["name"]
     await mortal.condition(name, "Protected", "True", within_s=30)
@@ -78,9 +79,9 @@ async def test_what_was_deleted_while_it_could_not_be_seen_is_made_again(mortal:
         "patch", "tpos", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
     await mortal.kubectl("delete", "tpos", "--all", "--timeout=10s")
-    mortal.server.stop()
+    await asyncio.to_thread(mortal.server.stop)
     mortal.house.start("guardian")
     await mortal.house.protected()
-    mortal.server.start()
+    await asyncio.to_thread(mortal.server.start)
     assert (await mortal.only(within_s=30))["metadata"]["name"] == name
     await mortal.condition(name, "Protected", "True", within_s=30)

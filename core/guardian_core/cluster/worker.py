@@ -16,6 +16,8 @@ K = TypeVar("K")
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 5.0
 AT_ONCE: Final = 4
+TOLD_EVERY: Final = 20
+"""A failure that repeats is told at the first time, and now and then."""
 GAP_S: Final = 0.1
 """Between two calls of one key, however often it is added."""
 
@@ -91,8 +93,9 @@ class Worker(Generic[K]):
             wish_s = await self._handle(key)
             self._failures.pop(key, None)
         except GuardianError as error:
-            logger.warning("{} of {}: {}", self._name, key, error)
             wish_s = self._next_try_s(key)
+            level = "DEBUG" if self._failures[key] % TOLD_EVERY != 1 else "WARNING"
+            logger.log(level, "{} of {}: {}", self._name, key, error)
         except Exception:
             # A mistake of ours about one object must not stop the others.
             logger.exception("{} of {} failed unexpectedly", self._name, key)
