@@ -19,6 +19,8 @@ from guardian_gateway.api import build_app
 from guardian_gateway.in_process import InProcessGatewayClient
 from guardian_gateway.main import build_gateway
 from guardian_gateway.service import Gateway
+from guardian_gateway.venues.exchange.keys import key_folder
+from guardian_gateway.venues.factory import venue_maker
 from guardian_operator.build import build_guardian
 from guardian_operator.guardian import Guardian
 from guardian_receiver.main import build as build_receiver
@@ -99,6 +101,7 @@ async def _gateway(parts: Parts, installation: str, *, alone: bool) -> AsyncIter
         installation=installation,
         registry=parts.registry,
         take_over=alone,
+        make_venue=venue_maker(parts.database, parts.clock, keys=key_folder(parts.settings)),
     )
     await gateway.holder.look()
     holding = asyncio.create_task(gateway.holder.run(), name="gateway:holder")

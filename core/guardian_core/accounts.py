@@ -123,4 +123,5 @@ class AccountSpec(SpecModel):
         )
 
 
-SPOT_VENUES = frozenset({"binance", "kraken"})
+SPOT_VENUES = frozenset({"binance"})
+"""Exchanges that are traded as spot markets; all others trade linear contracts."""

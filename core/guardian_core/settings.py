@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         "Unset, this machine's address and the gateway's port.",
     )
 
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Folder with a folder per account that holds its exchange keys (api-key, "
+        "api-secret, passphrase), such as mounted Secrets; unset, accounts in the home folder.",
+    )
+
     # Cluster
     cluster_namespace: str | None = Field(
         default=None,

@@ -24,6 +24,7 @@ from guardian_gateway.budget import PAPER_RATE, Budgets
 from guardian_gateway.grant import Grant
 from guardian_gateway.holder import Holder
 from guardian_gateway.venue_calls import READ_WITHIN_S, VenueCalls
+from guardian_gateway.venues.catalogue import EXCHANGES
 from guardian_gateway.venues.port import Venue
 
 LANE_WITHIN_S = 1.0
@@ -102,7 +103,9 @@ class Desk:
         self._prices: dict[str, tuple[float, Price]] = {}
         self.leverage: dict[str, Decimal] = {}
         """As last set by this process."""
-        budget = context.budgets.of_account(row.spec.venue, PAPER_RATE)
+        facts = EXCHANGES.get(row.spec.venue)
+        rate = facts.rate if facts is not None else PAPER_RATE
+        budget = context.budgets.of_account(row.spec.venue, rate)
         self.calls = VenueCalls(row.name, budget, context.metrics)
 
     @property

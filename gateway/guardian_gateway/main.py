@@ -15,6 +15,7 @@ from guardian_gateway.api import build_app
 from guardian_gateway.desk import VenueMaker
 from guardian_gateway.holder import Holder
 from guardian_gateway.service import Gateway
+from guardian_gateway.venues.exchange.keys import key_folder
 from guardian_gateway.venues.factory import venue_maker
 
 
@@ -33,6 +34,7 @@ def build_gateway(
     `gateway.holder.look()`; at the end `close()` it, then `holder.release()`.
 
     `url`: where other processes reach it. `take_over`: any earlier holder is known to be dead.
+    `make_venue`: without it there is the paper venue alone.
     """
     holder = Holder(database, clock, identity=f"gateway-{ids.uuid()}", url=url, take_over=take_over)
     return Gateway(
@@ -61,6 +63,7 @@ async def serve(parts: Parts) -> None:
         installation=settings.installation,
         registry=parts.registry,
         url=_url(settings),
+        make_venue=venue_maker(parts.database, parts.clock, keys=key_folder(settings)),
     )
     app = build_app(gateway, token, parts.registry)
     web = WebServer(app, settings.gateway_host, settings.gateway_port)

@@ -106,12 +106,12 @@ async def test_asked_to_wait_reads_and_entries_stop_and_protection_goes_on(name,
 @on_jumping_time
 async def test_changed_keys_are_taken_up_without_a_restart(name, tmp_path):
     async with rig(name, tmp_path, loop.clock()) as made:
-        await made.venue.open_orders()
+        await made.venue.balances()
         made.wire.key, made.wire.secret = "another-key", "another-secret"
         with pytest.raises(Unavailable):
-            await made.venue.open_orders()
+            await made.venue.balances()
         stored_keys(tmp_path, "another-key", "another-secret")
-        await made.venue.open_orders()
+        await made.venue.balances()
 
 
 @each_adapter

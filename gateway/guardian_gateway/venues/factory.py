@@ -4,29 +4,75 @@ from guardian_core.accounts import AccountSpec
 from guardian_core.domain.errors import ConfigurationError
 from guardian_core.ports import Clock, Database
 from guardian_gateway.desk import VenueMaker
+from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
+from guardian_gateway.venues.exchange.checks import CheckedVenue
+from guardian_gateway.venues.exchange.keys import KeyFolder
 from guardian_gateway.venues.paper import DatabaseStore, PaperStore, PaperVenue
 from guardian_gateway.venues.port import Venue
 
-VENUES = ("paper",)
+VENUES = ("paper", *EXCHANGES)
 """Every venue that an account may name."""
 
 
-def venue_maker(database: Database, clock: Clock, paper: PaperStore | None = None) -> VenueMaker:
+def venue_maker(
+    database: Database,
+    clock: Clock,
+    paper: PaperStore | None = None,
+    keys: KeyFolder | None = None,
+) -> VenueMaker:
     """Makes the adapter of an account by its spec. `paper`: where paper books are kept, by
-    default in the database.
+    default in the database; `keys`: where those of real exchanges are.
 
-    What it returns raises ConfigurationError for a venue that no adapter serves.
+    What it returns raises ConfigurationError for what no adapter serves. It asks nobody, and
+    needs no keys: they are read with the first call.
     """
     store = paper if paper is not None else DatabaseStore(database)
 
     def make(account: str, spec: AccountSpec) -> Venue:
-        match spec.venue:
-            case "paper":
-                return PaperVenue(account=account, spec=spec, store=store, clock=clock)
-            case other:
-                raise ConfigurationError(
-                    f"account {account}: venue {other!r} is not supported; "
-                    f"set venue to one of: {', '.join(VENUES)}"
-                )
+        if spec.venue == "paper":
+            return PaperVenue(account=account, spec=spec, store=store, clock=clock)
+        return make_exchange(account, spec, keys, clock)
 
     return make
+
+
+def make_exchange(
+    account: str,
+    spec: AccountSpec,
+    keys: KeyFolder | None,
+    clock: Clock,
+    *,
+    elsewhere: str | None = None,
+) -> CheckedVenue:
+    """The adapter of an account on a real exchange. `elsewhere`: scheme and host to call instead
+    of the exchange's own, for tests. Raises ConfigurationError."""
+    check_spec(account, spec)
+    if keys is None:
+        raise ConfigurationError(f"account {account}: this process has no folder of exchange keys")
+    # ccxt takes a second to load: only whoever trades on an exchange waits for it.
+    from guardian_gateway.venues.binance import make_spot, make_usdm  # noqa: PLC0415
+
+    make = {"binance": make_spot, "binanceusdm": make_usdm}[spec.venue]
+    return make(spec.environment, keys.of(account), clock, elsewhere)
+
+
+def check_spec(account: str, spec: AccountSpec) -> None:
+    """Raises ConfigurationError for what no exchange's adapter serves."""
+    facts = EXCHANGES.get(spec.venue)
+    if facts is None:
+        why = REFUSED.get(spec.venue)
+        shown = f"venue {spec.venue!r} is " + (f"refused: {why}" if why else "not supported")
+        raise ConfigurationError(
+            f"account {account}: {shown}; set venue to one of: {', '.join(VENUES)}"
+        )
+    if spec.environment not in facts.environments:
+        there = ", ".join(environment.value for environment in facts.environments)
+        raise ConfigurationError(
+            f"account {account}: {facts.title} has no environment {spec.environment.value};"
+            f" set environment to one of: {there}"
+        )
+    if spec.policy.trigger_basis not in facts.trigger_bases:
+        raise ConfigurationError(
+            f"account {account}: {facts.title} has no {spec.policy.trigger_basis.value} price;"
+            f" set policy.triggerBasis to {facts.trigger_bases[0].value}"
+        )

@@ -7,9 +7,11 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from guardian_core.accounts import Environment
 from guardian_core.domain.errors import Ambiguous, CallerError, OrderGone
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderType, Role
@@ -17,16 +19,25 @@ from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Pric
 from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import spot_words as words
 from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
+from guardian_gateway.venues.binance.permissions import permission_findings
 from guardian_gateway.venues.binance.shared import (
     every_fill,
     instruments_of,
     latest_fills,
     one_of_ours,
 )
+from guardian_gateway.venues.exchange.checks import (
+    Finding,
+    clock_finding,
+    found_out,
+    trading_finding,
+)
 from guardian_gateway.venues.exchange.client import Client, Wiring
+from guardian_gateway.venues.exchange.interest import Interest
+from guardian_gateway.venues.exchange.keys import KeyFiles
 from guardian_gateway.venues.exchange.markets import Markets
 from guardian_gateway.venues.exchange.names import OrderNames
-from guardian_gateway.venues.exchange.reading import number, row, rows
+from guardian_gateway.venues.exchange.reading import flag, number, row, rows
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
 WIRING = Wiring(
@@ -46,6 +57,14 @@ CAPABILITIES = Capabilities(
 FILLS_WINDOW = timedelta(hours=24)
 
 
+def make_spot(
+    environment: Environment, keys: KeyFiles, clock: Clock, elsewhere: str | None = None
+) -> "BinanceSpot":
+    """See `factory.make_exchange`."""
+    wiring = replace(WIRING, elsewhere=elsewhere)
+    return BinanceSpot(Client(wiring, environment, keys, clock), clock)
+
+
 class BinanceSpot:
     """One account."""
 
@@ -53,6 +72,7 @@ class BinanceSpot:
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
+        self._interest = Interest(clock)
         self._clock = clock
         self._markets = Markets(clock, self._read_market, self.name)
         self._names = OrderNames(self._read_name)
@@ -74,6 +94,9 @@ class BinanceSpot:
         return []
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[VenueOrder]:
+        return await self._interest.listed(symbol, self._list)
+
+    async def _list(self, symbol: str | None) -> list[VenueOrder]:
         params = {"symbol": symbol} if symbol is not None else {}
         return await self._client.read(
             "privateGetOpenOrders", params, lambda answer: [words.order(r) for r in rows(answer)]
@@ -111,6 +134,7 @@ class BinanceSpot:
 
     async def create(self, body: OrderBody) -> VenueOrder:
         one_of_ours(body, words.SHAPES, self.name)
+        self._interest.use(body.symbol)
         order = await self._client.write(
             "privatePostOrder",
             words.order_request(body),
@@ -126,6 +150,7 @@ class BinanceSpot:
         self, stop_loss: OrderBody, take_profit: OrderBody
     ) -> Sequence[VenueOrder]:
         _check_pair(stop_loss, take_profit)
+        self._interest.use(stop_loss.symbol)
         orders = await self._client.write(
             "privatePostOrderListOco", words.pair_request(stop_loss, take_profit), words.pair
         )
@@ -148,6 +173,20 @@ class BinanceSpot:
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         if leverage != 1:
             raise CallerError("leverage", "spot has no leverage", "set it to 1")
+
+    async def check(self) -> Sequence[Finding]:
+        account = await found_out("keys", self._account_finding())
+        clock = clock_finding(self._client.skew_ms)
+        return [account, *await permission_findings(self._client), clock]
+
+    async def _account_finding(self) -> Finding:
+        return trading_finding(
+            await self._client.read(
+                "privateGetAccount",
+                {"omitZeroBalances": "true"},
+                lambda answer: flag(row(answer), "canTrade"),
+            )
+        )
 
     async def close(self) -> None:
         await self._client.close()

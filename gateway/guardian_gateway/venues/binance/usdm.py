@@ -10,13 +10,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from guardian_core.accounts import Environment
 from guardian_core.domain.errors import (
     Ambiguous,
     CallerError,
+    ConfigurationError,
     NotSent,
     OrderGone,
     Rejected,
@@ -28,9 +31,18 @@ from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Pric
 from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import usdm_words as words
 from guardian_gateway.venues.binance.codes import USDM, read_code, read_time_ms
+from guardian_gateway.venues.binance.permissions import permission_findings
 from guardian_gateway.venues.binance.shared import every_fill, instruments_of, one_of_ours
+from guardian_gateway.venues.exchange.checks import (
+    Finding,
+    clock_finding,
+    found_out,
+    trading_finding,
+)
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.errors import Strange
+from guardian_gateway.venues.exchange.interest import Interest
+from guardian_gateway.venues.exchange.keys import KeyFiles
 from guardian_gateway.venues.exchange.markets import Markets
 from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows, text, to_ms
@@ -58,6 +70,14 @@ HISTORY = timedelta(days=3)
 MODE_GOOD_FOR_S = 600.0
 
 
+def make_usdm(
+    environment: Environment, keys: KeyFiles, clock: Clock, elsewhere: str | None = None
+) -> "BinanceUsdm":
+    """See `factory.make_exchange`."""
+    wiring = replace(WIRING, elsewhere=elsewhere)
+    return BinanceUsdm(Client(wiring, environment, keys, clock), clock)
+
+
 class BinanceUsdm:
     """One account."""
 
@@ -65,6 +85,7 @@ class BinanceUsdm:
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
+        self._interest = Interest(clock)
         self._clock = clock
         self._markets = Markets(clock, self._read_markets, self.name)
         self._names = OrderNames(self._read_name)
@@ -91,9 +112,14 @@ class BinanceUsdm:
             {},
             lambda answer: [words.position(r) for r in rows(answer)],
         )
-        return [position for position in found if position is not None]
+        positions = [position for position in found if position is not None]
+        self._interest.use(*(position.symbol for position in positions))
+        return positions
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[VenueOrder]:
+        return await self._interest.listed(symbol, self._list)
+
+    async def _list(self, symbol: str | None) -> list[VenueOrder]:
         params = {"symbol": symbol} if symbol is not None else {}
         conditional = await self._client.read(
             "fapiPrivateGetOpenAlgoOrders", params, lambda a: [words.algo_order(r) for r in rows(a)]
@@ -148,6 +174,7 @@ class BinanceUsdm:
 
     async def create(self, body: OrderBody) -> VenueOrder:
         one_of_ours(body, words.SHAPES, self.name)
+        self._interest.use(body.symbol)
         entering = body.role is Role.ENTRY
         await self._check_mode_first()
         try:
@@ -211,6 +238,29 @@ class BinanceUsdm:
             raise NotSent(f"leverage of {symbol} not read back: {error}") from None
         if stands != leverage:
             raise NotSent(f"leverage of {symbol} is {stands}, not {leverage}")
+
+    async def check(self) -> Sequence[Finding]:
+        hedge, account = await asyncio.gather(
+            found_out("position mode", self._mode_finding()),
+            found_out("keys", self._account_finding()),
+        )
+        clock = clock_finding(self._client.skew_ms)
+        return [account, hedge, *await permission_findings(self._client), clock]
+
+    async def _mode_finding(self) -> Finding:
+        self._one_way_until_s = 0.0
+        try:
+            await self._check_mode()
+        except ConfigurationError as error:
+            return Finding("position mode", False, str(error))
+        return Finding("position mode", True, "one-way")
+
+    async def _account_finding(self) -> Finding:
+        return trading_finding(
+            await self._client.read(
+                "fapiPrivateV2GetAccount", {}, lambda answer: flag(row(answer), "canTrade")
+            )
+        )
 
     async def close(self) -> None:
         await self._client.close()

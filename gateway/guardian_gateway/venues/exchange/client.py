@@ -82,6 +82,11 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._wiring.ccxt_id}, {self._keys.account})"
 
+    @property
+    def is_live(self) -> bool:
+        """Whether real money is traded."""
+        return self._environment is Environment.LIVE
+
     async def read(
         self, call: str, params: Params, parse: Callable[[Any], T], *, signed: bool = True
     ) -> T:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from guardian_core.domain.errors import ConfigurationError
+from guardian_core.settings import Settings
 
 KEY_FILE = "api-key"
 SECRET_FILE = "api-secret"
@@ -55,6 +56,13 @@ class KeyFolder:
 
     def of(self, account: str) -> "KeyFiles":
         return KeyFiles(account, self.path / account, private=self.private)
+
+
+def key_folder(settings: Settings) -> KeyFolder:
+    """The mounted folder where a setting names one, else the home's own."""
+    if settings.keys_folder is not None:
+        return KeyFolder(settings.keys_folder, private=False)
+    return KeyFolder(settings.home / "accounts")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,52 @@
+"""What is asked of an exchange account before it is trusted with orders."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from guardian_core.domain.errors import GuardianError
+from guardian_gateway.venues.port import Venue
+
+SKEW_MAX_MS = 1_000
+"""More is worked around, and told: certificates and logs will suffer from it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and how it was found."""
+
+    what: str
+    ok: bool
+    found: str
+
+
+class CheckedVenue(Venue, Protocol):
+    """A venue whose account can be looked over."""
+
+    async def check(self) -> Sequence[Finding]:
+        """Raises nothing: what cannot be asked is a finding."""
+        ...
+
+
+async def found_out(what: str, asking: Awaitable[Finding]) -> Finding:
+    """The finding, or that it could not be asked."""
+    try:
+        return await asking
+    except GuardianError as error:
+        return Finding(what, False, str(error))
+
+
+def clock_finding(skew_ms: int) -> Finding:
+    way = "ahead of" if skew_ms > 0 else "behind"
+    found = f"{abs(skew_ms)} ms {way} the venue's"
+    return Finding("clock", abs(skew_ms) <= SKEW_MAX_MS, found)
+
+
+def trading_finding(allowed: bool) -> Finding:
+    fix = "allowed" if allowed else "not allowed: enable it for this key at the exchange"
+    return Finding("trading", allowed, fix)
+
+
+def withdrawal_finding(allowed: bool) -> Finding:
+    fix = "allowed: disable it for this key, it is not needed" if allowed else "not allowed"
+    return Finding("withdrawal", not allowed, fix)
