@@ -1,6 +1,5 @@
 """The API server away costs nothing but sight: trades and repairs go on, the mirror catches up."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,7 +12,8 @@ from tests.support.kube import KubeServer, running_kube
 
 @pytest.fixture(scope="module")
 def mortal_server() -> Iterator[KubeServer]:
-    """One of this module's own, to be stopped."""
+    """One of this module's own, to be stopped. Its start holds up the loop for seconds, so leases
+    are lost then as well."""
     with running_kube() as server:
         server.install_crds()
         yield server
@@ -29,21 +29,21 @@ async def mortal(
         real_time_database, mortal_server, namespace, start=False
     ) as cluster:
         yield cluster
-        await asyncio.to_thread(mortal_server.start)
+        mortal_server.start()
 
 
 async def test_while_it_is_away_trades_and_repairs_go_on(mortal: ClusterHouse):
     mortal.house.start("engine")
     mortal.house.start("guardian")
     name = (await mortal.opened())["metadata"]["name"]
-    await asyncio.to_thread(mortal.server.stop)
+    mortal.server.stop()
     moved = await mortal.house.did("MAJ", prix_sl="42500")
     assert moved.status == "processed"
     stop = (await mortal.house.protected())[Role.STOP_LOSS]
     await mortal.house.cancel_by_hand(stop)
     legs = await mortal.house.protected(within_s=10)
     assert legs[Role.STOP_LOSS].ref.venue_order_id != stop.ref.venue_order_id
-    await asyncio.to_thread(mortal.server.start)
+    mortal.server.start()
     body = await mortal.shows(within_s=30, stopLoss="42500")
     assert body["metadata"]["name"] == name
     await mortal.condition(name, "Protected", "True", within_s=30)
@@ -53,7 +53,7 @@ async def test_while_it_is_away_trades_and_repairs_go_on(mortal: ClusterHouse):
 
 
 async def test_an_operator_that_starts_without_it_guards_and_catches_up(mortal: ClusterHouse):
-    await asyncio.to_thread(mortal.server.stop)
+    mortal.server.stop()
     mortal.house.start("engine")
     mortal.house.start("guardian")
     entered = await mortal.house.did("BuyMarket", **LEVELS)
@@ -61,7 +61,7 @@ async def test_an_operator_that_starts_without_it_guards_and_catches_up(mortal: 
     stop = (await mortal.house.protected())[Role.STOP_LOSS]
     await mortal.house.cancel_by_hand(stop)
     await mortal.house.protected(within_s=10)
-    await asyncio.to_thread(mortal.server.start)
+    mortal.server.start()
     body = await mortal.only(within_s=30)
     name = body["metadata"]["name"]
     await mortal.condition(name, "Protected", "True", within_s=30)
@@ -79,9 +79,9 @@ async def test_what_was_deleted_while_it_could_not_be_seen_is_made_again(mortal:
         "patch", "tpos", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
     await mortal.kubectl("delete", "tpos", "--all", "--timeout=10s")
-    await asyncio.to_thread(mortal.server.stop)
+    mortal.server.stop()
     mortal.house.start("guardian")
     await mortal.house.protected()
-    await asyncio.to_thread(mortal.server.start)
+    mortal.server.start()
     assert (await mortal.only(within_s=30))["metadata"]["name"] == name
     await mortal.condition(name, "Protected", "True", within_s=30)
