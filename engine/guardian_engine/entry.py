@@ -175,7 +175,9 @@ def _was_its_exit(latest: Guarded | None, side: PositionSide, bar_time: datetime
     """Whether this opposite alert belongs to a position that its stop or target has closed."""
     if latest is None or bar_time is None or latest.plan.closed_at is None:
         return False
-    return latest.plan.side is not side and bar_time <= latest.plan.closed_at
+    # An entry that never filled left nothing that could be exited.
+    was_open = latest.plan.entry_price is not None or latest.plan.last_exit_fill_at is not None
+    return was_open and latest.plan.side is not side and bar_time <= latest.plan.closed_at
 
 
 async def _open(job: Job, live: Guarded | None) -> Verdict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +104,19 @@ class TestEntries:
             assert (await house.did("BuyMarket", pour_cent=HALF, **LEVELS)).status == "error"
             closed = await house.did("Close")
             assert (closed.status, closed.message) == ("processed", "nothing is open")
+
+    async def test_an_opposite_one_is_no_exit_of_a_position_that_never_was(
+        self, inline_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_house(inline_database) as house:
+            bar_time = datetime.now(UTC)
+            answer = refusing(RejectReason.NOT_PERMITTED)
+            stand_before(house, monkeypatch, kind="enter", answer=answer, times=1)
+            assert (await house.did("BuyMarket", pour_cent=HALF, **LEVELS)).status == "error"
+            levels = {"prix_sl": "45000", "prix_tp": "42000"}
+            sold = await house.did("SellMarket", pour_cent=HALF, bar_time=bar_time, **levels)
+            assert "entered" in sold.message
+            assert await house.position() < 0
 
     async def test_an_addition_takes_the_place_of_one_that_still_waits(
         self, inline_database: Database
