@@ -18,6 +18,7 @@ where it must know what was desired it reads the rows with plain SQL.
     internal    the product logged no exception that it did not expect
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -32,7 +33,6 @@ from tests.simulation.weather import Answers
 
 NAKED_MAX_S = 10.0
 MISFIT_MAX_S = 20.0
-STACKED_MAX = 3
 SETTLED_S = 6.0
 """For so long after a disturbance what is cancelled may have been overtaken by it."""
 ZERO = Decimal(0)
@@ -187,8 +187,13 @@ class Oracle:
             raise Violation("foreign", f"{lane.name}: the user's own coins were sold")
 
     def _check_stacked(self, lane: Lane, role: str) -> None:
-        if role in LEGS and len(lane.covering(role)) > STACKED_MAX:
-            raise Violation("twice", f"{lane.name}: {len(lane.covering(role))} {role} orders work")
+        """Legs of earlier desires may still stand while nobody knows whether their successors do;
+        the same leg, at the same level and for the same quantity, is made once."""
+        if role not in LEGS:
+            return
+        same = Counter((order.level, order.remaining) for order in lane.covering(role))
+        if max(same.values(), default=0) > 1:
+            raise Violation("twice", f"{lane.name}: {max(same.values())} same {role} orders work")
 
     def _check_gap(self, lane: Lane, gone: Order, at_s: float) -> None:
         if lane.account.rules.spot or gone.role not in LEGS or gone.side != lane.exit_side:

@@ -10,8 +10,9 @@ from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.run import Result, play, silence
 from tests.simulation.shapes import SHAPES, TAILORED
 
-PLAIN = range(3)
-HARSH = range(3)
+PLAIN = (0, 6, 9)
+HARSH = (0, 8, 12)
+"""Quick ones, of futures and of spot, with amending and without, with fills in pieces."""
 TRIES = range(4)
 """A planted bug is looked for in so many seeds of the shape that shows it."""
 
