@@ -120,8 +120,10 @@ def _open_all(house: Installation, accounts: list[str], count: int) -> None:
     with ThreadPoolExecutor(SENDERS) as pool:
         traces = list(pool.map(open_one, lanes))
     for trace_id in traces:
+        # One whose answer was late is in error here, and the guardian's from then on.
         webhook = house.finished(trace_id, within_s=600)
-        assert webhook.status == "processed", webhook.message
+        if webhook.status == "error":
+            print(f"{webhook.account_name} {webhook.symbol}: {webhook.message}", file=sys.stderr)
     print(f"{len(traces)} positions opened in {time.monotonic() - began_s:.0f} s", file=sys.stderr)
 
 
@@ -130,8 +132,9 @@ def _shown(kube: KubeServer, namespace: str, accounts: list[str], count: int) ->
 
     def protected(account: str) -> bool:
         found = positions(kube, namespace, account)
-        covered = [each.get("status", {}).get("coverage") for each in found]
-        return covered.count("Protected") == count
+        coverage = Counter(each.get("status", {}).get("coverage", "unseen") for each in found)
+        assert coverage == {"Protected": count}, dict(coverage)
+        return True
 
     for account in accounts:
         eventually(partial(protected, account), within_s=300, what=f"{account} to be shown")

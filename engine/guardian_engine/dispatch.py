@@ -67,7 +67,11 @@ async def _act(job: Job, account: AccountRow, twin: str | None) -> Verdict:
 
 
 async def feed_paper(job: Job, account: AccountRow) -> None:
-    """The bar of an alert is the paper venue's market."""
+    """The bar of an alert is the paper venue's market.
+
+    Raises Unavailable for an entry whose body is not made yet: without its price it could only
+    be refused, and the bar may arrive on the next try.
+    """
     if account.spec.venue != "paper":
         return
     bar = bar_of(job.webhook, job.symbol)
@@ -76,7 +80,11 @@ async def feed_paper(job: Job, account: AccountRow) -> None:
     try:
         await job.tools.gateway.paper(account.name, bar)
     except GuardianError as error:
-        # Without its price an entry says so itself; everything else does not need the bar.
+        action = AlertAction(job.webhook.action or "")
+        enters = (action.is_buy or action.is_sell) and job.webhook.order_body is None
+        if enters and isinstance(error, Unavailable | Ambiguous):
+            raise
+        # Everything else does not need the bar.
         logger.bind(trace_id=job.webhook.trace_id).warning("paper venue has no bar: {}", error)
 
 

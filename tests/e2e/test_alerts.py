@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from guardian_core.accounts import PaperSpec
+from guardian_core.domain.errors import Unavailable
 from guardian_core.domain.money import MarketKind
 from guardian_core.domain.orders import OrderSide, OrderType, Role
 from guardian_core.ports import Database
+from guardian_core.protocol import PaperCommand, PaperReport
 from tests.e2e.house import House, open_house
 from tests.support.wait import eventually_async
 
@@ -53,6 +55,23 @@ class TestEntries:
             assert state.sl_order_id == legs[SL].ref.venue_order_id
             assert state.tp_order_id == legs[TP].ref.venue_order_id
             assert state.repairs == 0
+
+    async def test_an_entry_waits_for_the_bar_that_the_gateway_did_not_take(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_house(database) as house:
+            feed, failures = house.client.paper, iter([Unavailable("no answer")] * 2)
+
+            async def feed_late(account: str, command: PaperCommand) -> PaperReport:
+                for failure in failures:
+                    raise failure
+                return await feed(account, command)
+
+            monkeypatch.setattr(house.client, "paper", feed_late)
+            webhook = await house.did("BuyMarket", pour_cent=HALF, bar_close=Decimal(44000))
+            assert webhook.status == "processed", webhook.message
+            [held] = (await house.snapshot()).positions
+            assert held.entry_price == 44000
 
     async def test_a_sell_opens_a_short_with_both_legs(self, database: Database) -> None:
         async with open_house(database) as house:
