@@ -53,7 +53,9 @@ def _option(help_text: str) -> Any:
 def add(  # noqa: PLR0913 - one option for each field of an account
     name: Annotated[str, typer.Argument(help="Its word everywhere inside: a-z, 0-9 and -.")],
     *,
-    venue: Annotated[str | None, _option("Default paper.")] = None,
+    venue: Annotated[
+        str | None, _option("Default paper; an exchange's API key and secret are asked for.")
+    ] = None,
     environment: Annotated[str | None, _option("Paper, Demo, Testnet or Live.")] = None,
     user_id: Annotated[str | None, _option("The alert's UserID.")] = None,
     user_exchange_id: Annotated[
@@ -112,6 +114,7 @@ def add(  # noqa: PLR0913 - one option for each field of an account
     as_json: JsonOption = False,
 ) -> None:
     """Add an account; alerts with its UserExchangeID command it."""
+    from guardian_cli.account_keys import keys_to_store, store_keys
     from guardian_cli.output import print_json
     from guardian_cli.place import find_place
 
@@ -120,7 +123,12 @@ def add(  # noqa: PLR0913 - one option for each field of an account
     values["--user-exchange-id"] = values["--user-exchange-id"] or name
     values["--symbol-map"] = _symbol_map(symbol_map or [])
     spec = make_spec(values)
-    row = wait_for(_put(find_place(home), name, spec, replace=replace))
+    place = find_place(home)
+    wait_for(_check_new(place, name, spec, replace=replace))
+    keys = keys_to_store(place, name, spec)
+    row = wait_for(_put(place, name, spec, replace=replace))
+    if keys is not None:
+        store_keys(place, row.name, keys)
     if as_json:
         print_json(_as_json(row))
         return
@@ -148,6 +156,27 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
         how = (policy.direction, spec.leverage, policy.on_crossed_stop)
         view.add_row(*map(shown, (*where, spec.account_id, *how)), "yes" if spec.paused else "no")
     console().print(view if rows else "no account yet: guardian accounts add NAME")
+
+
+@accounts.command()
+def keys(
+    name: Annotated[str, typer.Argument(help="The account.")],
+    home: HomeOption = None,
+) -> None:
+    """Ask for an account's exchange keys and store them; a running guardian takes them up."""
+    from guardian_cli.account_keys import ask_for_keys, store_keys
+    from guardian_cli.place import find_place
+    from guardian_core.domain.errors import CallerError
+    from guardian_core.storage.accounts_store import get_account
+
+    place = find_place(home)
+    row = wait_for(place.read(lambda tx: get_account(tx, name)))
+    if row is None:
+        raise CallerError("NAME", f"{name!r} is no account", "see `guardian accounts list`")
+    if row.spec.venue == "paper":
+        raise CallerError("NAME", f"{name} trades on paper", "there are no keys to store")
+    store_keys(place, row.name, ask_for_keys(row.spec))
+    typer.echo(f"{row.name}: keys stored; `guardian accounts check {row.name}` tries them")
 
 
 @accounts.command()
@@ -222,21 +251,28 @@ def _symbol_map(pairs: list[str]) -> dict[str, str] | None:
     return mapping or None
 
 
+async def _check_new(place: "Place", name: str, spec: "AccountSpec", *, replace: bool) -> None:
+    """Before anybody is asked for keys. Raises CallerError or ConfigurationError."""
+    from guardian_core.domain.errors import CallerError
+    from guardian_core.storage.accounts_store import get_account
+    from guardian_gateway.venues.factory import check_spec
+
+    check_spec(name, spec)
+    if not replace and await place.read(lambda tx: get_account(tx, name)) is not None:
+        raise CallerError("NAME", f"{name!r} is an account already", "--replace changes it")
+
+
 async def _put(place: "Place", name: str, spec: "AccountSpec", *, replace: bool) -> "AccountRow":
     from guardian_core.domain.errors import CallerError
     from guardian_core.ports import Tx
     from guardian_core.storage.accounts_store import get_account, put_account
-    from guardian_gateway.venues.factory import venue_maker
 
     def write(tx: Tx) -> "AccountRow":
         if not replace and get_account(tx, name) is not None:
             raise CallerError("NAME", f"{name!r} is an account already", "--replace changes it")
         return put_account(tx, name, spec)
 
-    async with place.writing() as database:
-        # A venue that no adapter serves is refused here, before an alert relies on it.
-        venue_maker(database, place.clock)(name, spec)
-        return await database.run(write)
+    return await place.write(write)
 
 
 def _as_json(row: "AccountRow") -> dict[str, Any]:

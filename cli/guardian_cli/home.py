@@ -4,6 +4,7 @@
     installation     six letters and digits, in every client order id: outlives the database
     gateway-token    bearer token of the gateway on this machine
     cli-token        webhook token of `guardian webhook send`, listed as "cli"
+    accounts/        exchange keys, a folder per account: see `guardian accounts keys`
     lock             held by the one `guardian up` of this folder
     run.json         where that one listens
 

@@ -20,7 +20,7 @@ from guardian_core.domain.errors import (
     Unavailable,
 )
 from guardian_core.domain.snapshot import Position
-from guardian_gateway.venues.binance import BinanceUsdm, usdm
+from guardian_gateway.venues.binance import BinanceUsdm, usdm, usdm_words
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.keys import KeyFiles, KeyFolder, Keys
 from tests.support.clock import FakeClock
@@ -290,6 +290,7 @@ async def test_a_fired_stop_is_found_wherever_binance_keeps_it(child_name, hides
         await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000", reduce_only=True))
         made.set_price("41000")
         found = await made.venue.find(SYMBOL, "sl")
+        assert found is not None
         assert (found.status.value, found.filled_quantity) == ("closed", found.quantity)
         (sold,) = [f for f in await made.venue.fills(SYMBOL) if f.side.value == "sell"]
         assert sold.client_order_id == "sl"
@@ -358,12 +359,12 @@ async def test_a_strange_order_is_not_read_as_something_else(name, tmp_path):
 
 def test_a_position_is_never_guessed():
     source = {"symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": "-0.5", "entryPrice": "0"}
-    position = usdm.words.position(source)
+    position = usdm_words.position(source)
     assert isinstance(position, Position)
     assert (position.side.value, position.entry_price) == ("short", None)
-    assert usdm.words.position(source | {"positionAmt": "0.000"}) is None
+    assert usdm_words.position(source | {"positionAmt": "0.000"}) is None
     with pytest.raises(ValueError, match="positionAmt"):
-        usdm.words.position(source | {"positionAmt": "much"})
+        usdm_words.position(source | {"positionAmt": "much"})
 
 
 def test_an_adapter_is_made_without_a_connection(tmp_path):

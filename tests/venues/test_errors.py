@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import aiohttp
-import ccxt
+import ccxt  # type: ignore[import-untyped]
 import pytest
-from ccxt.base.errors import error_hierarchy
+from ccxt.base.errors import error_hierarchy  # type: ignore[import-untyped]
 
 from guardian_core.domain.errors import (
     Ambiguous,

@@ -12,6 +12,7 @@ from guardian_core.domain.money import MarketKind
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.settings import load_settings
 from guardian_core.storage.inline import InlineDatabase
+from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
 from guardian_gateway.venues.exchange.keys import KeyFolder, Keys, key_folder
 from guardian_gateway.venues.factory import VENUES, make_exchange, venue_maker
@@ -84,6 +85,7 @@ def test_each_world_has_addresses_of_its_own(tmp_path):
     for name, facts in EXCHANGES.items():
         for environment in facts.environments:
             made = make_exchange("main", spec(name, environment), KeyFolder(tmp_path), FakeClock())
+            assert isinstance(made, BinanceSpot | BinanceUsdm)
             urls = made._client._opened().urls["api"]
             call = "fapiPrivate" if name == "binanceusdm" else "private"
             seen[name, environment.value] = urls[call].split("://")[1]

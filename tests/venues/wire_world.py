@@ -82,7 +82,7 @@ class WireWorld(World):
             if sections_ok and not open_fates and not in_flight:
                 return
             await asyncio.sleep(1)
-        raise AssertionError(f"not settled: {[(row.role, row.status) for row in open_fates]}")
+        raise AssertionError(f"not settled: {[(t.role, t.status) for t in await self.trades()]}")
 
     async def submit_when_resolved(self, state_id: UUID, action: Any) -> DecisionResult:
         """The same request once more, as a replay sends it: until it is not told to wait."""

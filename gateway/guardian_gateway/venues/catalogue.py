@@ -33,7 +33,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         trigger_bases=(TriggerBasis.LAST,),
         rate=Rate(per_second=20, capacity=60),
         poll="20 for balances and 6 for each symbol in use, every 3 s, and 80 for all orders every"
-        " 30 s; of 6000 a minute: 13 % with 3 symbols",
+        " 30 s; of 6000 a minute: 15 % with 3 symbols",
     ),
     "binanceusdm": VenueFacts(
         title="Binance USD-M futures",
