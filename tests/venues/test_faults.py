@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from guardian_core.domain.decision import Amend, Cancel, Reduce, Submit
+from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.orders import OrderStatus, Role, leg_order_id
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.protocol import OutcomeKind
