@@ -1,6 +1,7 @@
 """Every trouble of a write, through the gateway's own core: never two orders for a leg, never a
 stop taken away before its replacement works, and what became of it is known in the end."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from guardian_core.domain.orders import OrderStatus, Role, leg_order_id
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.protocol import OutcomeKind
 from tests.gateway.world import (
+    ACCOUNT,
     INSTALLATION,
     SPOT_QUANTITY,
     entry,
@@ -218,3 +220,57 @@ async def test_a_leg_that_the_venue_cannot_amend_is_replaced(name, tmp_path):
         assert not result.failed(), result
         assert new.client_order_id in world.named()
         assert old not in world.named()
+
+
+@each_adapter
+@on_jumping_time
+async def test_an_order_that_a_lagging_list_leaves_out_is_not_called_missing(name, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        world.wire.lag_s = 1.5
+        state_id = await held(world)
+        await asyncio.sleep(2)
+        how: dict[str, Any] = {}
+        if world.rig.spot:
+            how = {"quantity": SPOT_QUANTITY, "reduce_only": False}
+        legs = (stop_loss(state_id, **how), take_profit(state_id, **how))
+        actions = [Submit(legs)] if world.rig.spot else [Submit((leg,)) for leg in legs]
+        result = await world.submit(state_id, *actions)
+        assert not result.failed(), result
+        for _ in range(20):
+            found = await world.gateway.snapshot(ACCOUNT)
+            assert {order.role for order in found.orders} >= {leg.role for leg in legs}
+            await asyncio.sleep(0.25)
+        assert not any(order.in_flight for order in found.orders)
+        assert [await world.status(leg.client_order_id) for leg in legs] == ["open", "open"]
+
+
+@each_adapter
+@on_jumping_time
+async def test_a_stop_that_the_exchange_forgets_is_soon_known_to_be_missing(name, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        stop = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        await asyncio.sleep(5)
+        lost = next(number for number, given in world.wire.names.items() if given == stop)
+        world.exchange.forget(lost, world.clock.now())
+        found = await world.gateway.snapshot(ACCOUNT)
+        assert found.orders_section.ok
+        assert Role.STOP_LOSS not in {order.role for order in found.orders}
+        assert Role.TAKE_PROFIT in {order.role for order in found.orders}
+        assert await world.status(stop) == OrderStatus.CANCELLED.value
+
+
+@derivatives
+@on_jumping_time
+async def test_a_stop_that_fires_is_booked_to_its_own_order(name, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        stop = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        await asyncio.sleep(5)
+        world.set_price("41900")
+        found = await world.gateway.snapshot(ACCOUNT)
+        assert found.positions == ()
+        assert found.warnings == ()
+        row = await world.trade(stop)
+        assert (row.status, row.filled_quantity) == ("closed", Decimal("0.01"))
+        assert row.id in {fill.trade_id for fill in await world.fills()}
