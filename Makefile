@@ -14,7 +14,7 @@ pip := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # The project itself goes in as a link to this checkout; its build backend comes from a lock too.
 install_project := $(pip) install --no-deps --no-build-isolation --editable .
 
-.PHONY: help up demo simulate test check format docs bench-receiver bench-at-rest lock wheel venv clean
+.PHONY: help up demo simulate test test-cluster check format docs bench-receiver bench-at-rest lock wheel venv clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -32,6 +32,11 @@ test: $(dev) ## Run the tests: make test [ARGS="-k name"]
 	@scripts/ensure-test-servers
 	@PYTHON=$(VENV)/bin/python scripts/ensure-kube
 	@VENV=$(VENV) WORKERS=$(WORKERS) scripts/test $(ARGS)
+
+test-cluster: $(dev) ## Try the chart on a whole cluster of one node, as root: docs/cluster-tests.md
+	@PYTHON=$(VENV)/bin/python scripts/ensure-node
+	@$(VENV)/bin/python -m tests.cluster.node.images
+	@$(VENV)/bin/pytest -m node tests/cluster/test_node.py $(ARGS)
 
 check: $(dev) ## Run the static checks
 	@VENV=$(VENV) scripts/check
