@@ -240,6 +240,7 @@ async def test_an_order_that_a_lagging_list_leaves_out_is_not_called_missing(nam
             found = await world.gateway.snapshot(ACCOUNT)
             assert {order.role for order in found.orders} >= {leg.role for leg in legs}
             await asyncio.sleep(0.25)
+        found = await world.gateway.snapshot(ACCOUNT)
         assert not any(order.in_flight for order in found.orders)
         assert [await world.status(leg.client_order_id) for leg in legs] == ["open", "open"]
 
