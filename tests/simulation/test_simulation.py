@@ -72,8 +72,8 @@ def test_a_planted_bug_is_noticed(name: str) -> None:
     pytest.fail(f"{name} went unnoticed in {shape}, seeds {list(TRIES)}")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_same_seed_gives_the_same_run(seed: int) -> None:
+def test_the_same_seed_gives_the_same_run() -> None:
+    seed = 1  # has two accounts, which nothing but their order tells apart
     scenario = SHAPES["brief"](seed)
     here = {play(scenario).digest, play(scenario).digest}
     assert here == {_digest_elsewhere(seed, hash_seed) for hash_seed in HASH_SEEDS}
