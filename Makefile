@@ -48,6 +48,7 @@ format: $(dev) ## Let ruff rewrite what it can
 docs: $(dev) ## Write the reference pages of docs/ and the custom resources' schemas anew
 	@$(VENV)/bin/python scripts/reference_pages.py
 	@$(VENV)/bin/python scripts/crds.py
+	@$(VENV)/bin/python scripts/venue_table.py
 
 bench-receiver: $(bench) ## Measure the receiver beside the handler one would otherwise write
 	@scripts/ensure-test-servers

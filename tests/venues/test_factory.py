@@ -12,7 +12,7 @@ from guardian_core.domain.money import MarketKind
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.settings import load_settings
 from guardian_core.storage.inline import InlineDatabase
-from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm
+from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm, make_spot, make_usdm
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
 from guardian_gateway.venues.exchange.keys import KeyFolder, Keys, key_folder
 from guardian_gateway.venues.factory import VENUES, make_exchange, venue_maker
@@ -27,7 +27,7 @@ from tests.venues.rigs import rig
 FAKES = {"binance": FakeSpot, "binanceusdm": FakeUsdm}
 
 
-def spec(venue, environment="Live", **fields):
+def spec(venue, environment="Demo", **fields):
     return AccountSpec.model_validate(
         {"accountId": "main", "venue": venue, "environment": environment} | fields
     )
@@ -69,8 +69,14 @@ def test_other_venues_are_refused_naming_those_that_work(name, tmp_path):
     [("binance", "Paper"), ("binanceusdm", "Paper"), ("binanceusdm", "Testnet")],
 )
 def test_a_world_that_a_venue_has_not_is_refused(name, environment, tmp_path):
-    with pytest.raises(ConfigurationError, match="set environment to one of: Live, Demo"):
+    with pytest.raises(ConfigurationError, match="set environment to one of: Demo"):
         maker(tmp_path)("main", spec(name, environment))
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_real_money_is_refused_until_it_can_be_limited(name, tmp_path):
+    with pytest.raises(ConfigurationError, match="is not traded with real money yet"):
+        maker(tmp_path)("main", spec(name, "Live"))
 
 
 def test_a_trigger_price_that_a_venue_has_not_is_refused(tmp_path):
@@ -90,10 +96,8 @@ def test_each_world_has_addresses_of_its_own(tmp_path):
             call = "fapiPrivate" if name == "binanceusdm" else "private"
             seen[name, environment.value] = urls[call].split("://")[1]
     assert seen == {
-        ("binance", "Live"): "api.binance.com/api/v3",
         ("binance", "Demo"): "demo-api.binance.com/api/v3",
         ("binance", "Testnet"): "testnet.binance.vision/api/v3",
-        ("binanceusdm", "Live"): "fapi.binance.com/fapi/v1",
         ("binanceusdm", "Demo"): "demo-fapi.binance.com/fapi/v1",
     }
 
@@ -112,12 +116,15 @@ def test_keys_are_in_the_home_or_in_the_folder_of_the_setting(tmp_path):
 # What an account is asked before it is trusted
 
 
-async def findings(name, tmp_path, environment="Live", **how):
+MAKERS = {"binance": make_spot, "binanceusdm": make_usdm}
+
+
+async def findings(name, tmp_path, environment=Environment.LIVE, **how):
     wire = FAKES[name](clock=loop.clock(), **how)
     await wire.start()
     keys = KeyFolder(tmp_path)
     keys.of("main").store(Keys("the-key", "the-secret"))
-    venue = make_exchange("main", spec(name, environment), keys, loop.clock(), elsewhere=wire.url)
+    venue = MAKERS[name](environment, keys.of("main"), loop.clock(), wire.url)
     try:
         return {one.what: one for one in await venue.check()}
     finally:

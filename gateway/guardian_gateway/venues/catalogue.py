@@ -14,7 +14,8 @@ from guardian_gateway.budget import Rate
 
 @dataclass(frozen=True, slots=True)
 class VenueFacts:
-    """`rate`: calls a second that one address may make here, well below the venue's own limit.
+    """`environments`: without Live, until an account's limits can stop a runaway strategy.
+    `rate`: calls a second that one address may make here, well below the venue's own limit.
     `poll`: what a look at an account at rest costs, in the venue's own units and in words."""
 
     title: str
@@ -29,7 +30,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "binance": VenueFacts(
         title="Binance spot",
         market=MarketKind.SPOT,
-        environments=(Environment.LIVE, Environment.DEMO, Environment.TESTNET),
+        environments=(Environment.DEMO, Environment.TESTNET),
         trigger_bases=(TriggerBasis.LAST,),
         rate=Rate(per_second=20, capacity=60),
         poll="20 for balances and 6 for each symbol in use, every 3 s, and 80 for all orders every"
@@ -38,7 +39,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "binanceusdm": VenueFacts(
         title="Binance USD-M futures",
         market=MarketKind.LINEAR,
-        environments=(Environment.LIVE, Environment.DEMO),
+        environments=(Environment.DEMO,),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=10, capacity=40),
         poll="5 for positions and 2 for each symbol in use, every 3 s, and 80 for all orders every"
