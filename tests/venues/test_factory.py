@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from guardian_core.settings import load_settings
 from guardian_core.storage.inline import InlineDatabase
 from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm, make_spot, make_usdm
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
+from guardian_gateway.venues.exchange.checks import CheckedVenue
 from guardian_gateway.venues.exchange.keys import KeyFolder, Keys, key_folder
 from guardian_gateway.venues.factory import VENUES, make_exchange, venue_maker
 from tests.support.clock import FakeClock
@@ -116,7 +118,7 @@ def test_keys_are_in_the_home_or_in_the_folder_of_the_setting(tmp_path):
 # What an account is asked before it is trusted
 
 
-MAKERS = {"binance": make_spot, "binanceusdm": make_usdm}
+MAKERS: dict[str, Callable[..., CheckedVenue]] = {"binance": make_spot, "binanceusdm": make_usdm}
 
 
 async def findings(name, tmp_path, environment=Environment.LIVE, **how):

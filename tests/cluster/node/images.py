@@ -17,7 +17,7 @@ import yaml
 
 from tests.cluster.node.programs import ROOT, cache_folder, node_program
 
-FOLDER = Path(__file__).parent / "images"
+FOLDER = Path(__file__).parent / "dockerfiles"
 CHART = ROOT / "helm/position-guardian"
 SUITE = "trixie"
 """Debian 13: Python 3.13, PostgreSQL 17 and Valkey 8, as in the images whose place it takes."""
