@@ -19,6 +19,7 @@ from guardian_engine.levels import Levels, check_against_price, moved
 from guardian_engine.verdict import Later, Verdict, failed, processed
 
 SOON_S = 0.5
+PINNED = "the levels are pinned (levels: Pinned in the TradingPosition)"
 
 
 async def update_sl_tp(job: Job) -> Verdict:
@@ -40,11 +41,12 @@ async def update_sl_tp(job: Job) -> Verdict:
     if levels == Levels(live.plan.stop_loss, live.plan.take_profit):
         return processed("the levels are already so")
     if await job.tools.database.run(lambda tx: is_pinned(tx, live.plan.state_id)):
-        return processed("the levels are pinned (levels: Pinned in the TradingPosition)")
+        return processed(PINNED)
     verdict = _check(job, sight, live, levels)
     if verdict is not None:
         return verdict
-    await _commit(job, live, levels)
+    if not await _commit(job, live, levels):
+        return processed(PINNED)
     return await _carry_out(job)
 
 
@@ -68,10 +70,13 @@ def _check(job: Job, sight: Sight, live: Guarded, levels: Levels) -> Verdict | N
     return None
 
 
-async def _commit(job: Job, live: Guarded, levels: Levels) -> None:
+async def _commit(job: Job, live: Guarded, levels: Levels) -> bool:
+    """False, and nothing is changed, where they were pinned since it was looked at."""
     told = f"SL {_told(levels.stop_loss)}, TP {_told(levels.take_profit)}"
 
-    def commit(tx: Tx) -> None:
+    def commit(tx: Tx) -> bool:
+        if is_pinned(tx, live.plan.state_id):
+            return False
         revision = revise(
             tx,
             live.plan.state_id,
@@ -83,10 +88,13 @@ async def _commit(job: Job, live: Guarded, levels: Levels) -> None:
         )
         job.mark(tx, revision=revision, webhook_state_id=live.plan.state_id)
         job.note(tx, Point.STATE_UPDATED, told, live)
+        return True
 
-    await job.commit(commit)
+    if not await job.commit(commit):
+        return False
     await job.tools.mirror.desire_changed(live.plan.state_id)
     job.say(Point.STATE_UPDATED, told)
+    return True
 
 
 async def _carry_out(job: Job) -> Verdict:
