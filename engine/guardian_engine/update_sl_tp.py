@@ -43,11 +43,9 @@ async def update_sl_tp(job: Job) -> Verdict:
     if await job.tools.database.run(lambda tx: is_pinned(tx, live.plan.state_id)):
         return processed(PINNED)
     verdict = _check(job, sight, live, levels)
-    if verdict is not None:
-        return verdict
-    if not await _commit(job, live, levels):
-        return processed(PINNED)
-    return await _carry_out(job)
+    if verdict is None and not await _commit(job, live, levels):
+        verdict = processed(PINNED)
+    return verdict or await _carry_out(job)
 
 
 def _check(job: Job, sight: Sight, live: Guarded, levels: Levels) -> Verdict | None:
