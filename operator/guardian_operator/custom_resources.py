@@ -214,10 +214,10 @@ class _Term:
 
     async def _resync(self) -> None:
         """All of both kinds beside all states."""
-        accounts = self._shelves[ACCOUNTS]
-        accounts.replace(await self._api.all_of(ACCOUNTS))
-        self._shelves[POSITIONS].replace(await self._api.all_of(POSITIONS))
-        for name in accounts:
-            self._to_take.add(name)
+        for plural, shelf in self._shelves.items():
+            known = shelf.uids()
+            shelf.replace(await self._api.all_of(plural), known)
         await self._accounts.pause_withdrawn()
+        for name in self._shelves[ACCOUNTS]:
+            self._to_take.add(name)
         await self._positions.refresh()

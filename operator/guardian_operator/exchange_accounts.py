@@ -18,6 +18,7 @@ from guardian_core.guarding import PassReport
 from guardian_core.ports import Clock, Database, Tx
 from guardian_core.storage import journal
 from guardian_core.storage.accounts_store import list_accounts, put_account
+from guardian_core.storage.mirrors import shown_states
 from guardian_operator.shelf import Shelf
 from guardian_operator.status import Said, account_status, no, unknown, yes
 from guardian_operator.status_writer import StatusWriter
@@ -61,11 +62,7 @@ class ExchangeAccounts:
         if self._taken.get(name) != version:
             try:
                 spec = AccountSpec.model_validate(body.get("spec") or {})
-                await self._database.run(
-                    lambda tx: put_account(
-                        tx, name, spec, namespace=self._namespace, uid=metadata["uid"]
-                    )
-                )
+                await self._database.run(lambda tx: self._put(tx, name, spec, metadata["uid"]))
                 self._refused.pop(name, None)
             except ValidationError as error:
                 first = error.errors()[0]
@@ -75,6 +72,16 @@ class ExchangeAccounts:
                 self._refused[name] = str(error)
             self._taken[name] = version
         self.look(name)
+
+    def _put(self, tx: Tx, name: str, spec: AccountSpec, uid: str) -> None:
+        before = next((row for row in list_accounts(tx) if row.name == name), None)
+        moves = before is not None and _place(before.spec) != _place(spec)
+        # The schema forbids it to an object, but not to a later one of the same name.
+        if before is not None and moves and any(s.is_live for s in shown_states(tx, name)):
+            was = " ".join(_place(before.spec))
+            problem = f"positions are open on what {name} was before ({was})"
+            raise CallerError("venue", problem, "close them first, or choose another name")
+        put_account(tx, name, spec, namespace=self._namespace, uid=uid)
 
     def passed(self, account: str) -> None:
         self._failures.pop(account, None)
@@ -102,14 +109,21 @@ class ExchangeAccounts:
         self._writer.show(ACCOUNTS, name, new)
 
     async def pause_withdrawn(self) -> None:
-        """After a listing: accounts of this namespace whose objects are gone."""
-        for name in await self._database.run(self._withdrawn):
+        """After a listing: accounts of this namespace whose objects are gone. An object whose row
+        somebody else has written since is taken again."""
+        gone, uids = await self._database.run(self._withdrawn)
+        for name in gone:
             logger.bind(account=name).warning("its ExchangeAccount is gone: paused, guarded on")
+        for name, (uid, _) in list(self._taken.items()):
+            if uids.get(name) != uid:
+                del self._taken[name]
 
-    def _withdrawn(self, tx: Tx) -> list[str]:
+    def _withdrawn(self, tx: Tx) -> tuple[list[str], dict[str, str | None]]:
+        """Names of those paused now, and the uids in all rows."""
+        accounts = list_accounts(tx)
         gone = [
             account
-            for account in list_accounts(tx)
+            for account in accounts
             if account.namespace == self._namespace
             and account.uid is not None
             and self._shelf[account.name] is None
@@ -119,7 +133,9 @@ class ExchangeAccounts:
             put_account(tx, account.name, spec, namespace=self._namespace, uid=None)
             text = "its ExchangeAccount is gone: no new entries, its positions are guarded on"
             journal.record(tx, COMPONENT, "account_withdrawn", text, account=account.name)
-        return [account.name for account in gone]
+        names = [account.name for account in gone]
+        uids = {account.name: account.uid for account in accounts}
+        return names, uids | dict.fromkeys(names)
 
     def _ready(self, name: str, reachable: Said) -> Said:
         if name in self._refused:
@@ -135,6 +151,11 @@ class ExchangeAccounts:
         if name in self._failures:
             return no("PassFailed", self._failures[name])
         return unknown("NoPass", "no recent pass")
+
+
+def _place(spec: AccountSpec) -> tuple[str, str, str]:
+    """Where its positions are."""
+    return spec.venue, spec.environment.value, spec.market().value
 
 
 def _counts(report: PassReport) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 Only for deciding whether something is to be done; what is done starts from a fresh look.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Body = dict[str, Any]
@@ -40,10 +40,15 @@ class Shelf:
     def forget(self, name: str) -> None:
         self._bodies.pop(name, None)
 
-    def replace(self, bodies: Iterable[Body]) -> set[str]:
-        """Takes over a listing; returns the names of which it tells something new."""
+    def uids(self) -> dict[str, str]:
+        return {name: body["metadata"]["uid"] for name, body in self._bodies.items()}
+
+    def replace(self, bodies: Iterable[Body], known: Mapping[str, str]) -> set[str]:
+        """Takes over a listing; returns the names of which it tells something new. `known`: the
+        uids before it was asked for. What came since then, it cannot tell to be gone."""
         listed = {body["metadata"]["name"]: body for body in bodies}
-        gone = self._bodies.keys() - listed.keys()
+        now = self.uids()
+        gone = {n for n, uid in known.items() if n not in listed and now.get(n) == uid}
         for name in gone:
             del self._bodies[name]
         return gone | {name for name, body in listed.items() if self.put(body)}

@@ -214,6 +214,17 @@ def test_a_listing_tells_what_is_new_and_what_is_gone():
     shelf = Shelf()
     for name in ("kept", "moved", "gone"):
         shelf.put(body(1, name=name))
-    news = shelf.replace([body(1, name="kept"), body(2, name="moved"), body(3, name="made")])
-    assert news == {"moved", "made", "gone"}
+    known = shelf.uids()
+    listing = [body(1, name="kept"), body(2, name="moved"), body(3, name="made")]
+    assert shelf.replace(listing, known) == {"moved", "made", "gone"}
     assert list(shelf) == ["kept", "moved", "made"]
+
+
+def test_a_listing_that_was_asked_for_before_does_not_hide_what_came_since():
+    shelf = Shelf()
+    shelf.put(body(1, name="again"))
+    known = shelf.uids()
+    shelf.put(body(5, uid="b", name="again", created="2"))
+    shelf.put(body(4, name="made"))
+    assert shelf.replace([], known) == set()
+    assert set(shelf) == {"again", "made"}

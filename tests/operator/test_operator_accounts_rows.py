@@ -1,0 +1,103 @@
+"""ExchangeAccounts and their rows, with no cluster near: who wins when both were written."""
+
+from typing import Any
+
+import pytest
+
+from guardian_core.accounts import AccountSpec
+from guardian_core.clock import SystemClock
+from guardian_core.ports import Tx
+from guardian_core.storage.accounts_store import AccountRow, get_account, put_account
+from guardian_core.storage.inline import InlineDatabase
+from guardian_core.storage.lanes import lane_for
+from guardian_operator.exchange_accounts import ExchangeAccounts
+from guardian_operator.shelf import Shelf
+from guardian_operator.status_writer import StatusWriter
+from tests.support import rows
+from tests.support.ids import SeededIds
+
+NAMESPACE = "trading"
+
+
+class Shown(StatusWriter):
+    """Statuses as they were wished for last."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, dict[str, Any]] = {}
+
+    def show(self, plural: str, name: str, status: dict[str, Any]) -> None:
+        self.last[name] = status
+
+
+class Hands:
+    def __init__(self) -> None:
+        self.database = InlineDatabase(clock=SystemClock())
+        self.shelf = Shelf()
+        self.shown = Shown()
+        self.accounts = ExchangeAccounts(
+            self.database,
+            NAMESPACE,
+            self.shelf,
+            self.shown,
+            SystemClock(),
+            lambda _: None,
+        )
+
+    async def apply(self, uid: str, version: int, **spec: Any) -> None:
+        metadata = {"name": "main", "uid": uid, "resourceVersion": str(version), "generation": 1}
+        body = {"metadata": metadata, "spec": {"accountId": "main"} | spec}
+        assert self.shelf.put(body)
+        await self.accounts.take("main")
+
+    async def row(self) -> AccountRow:
+        found = await self.database.run(lambda tx: get_account(tx, "main"))
+        assert found is not None
+        return found
+
+    def ready(self) -> dict[str, Any]:
+        conditions = self.shown.last["main"]["conditions"]
+        found: dict[str, Any] = next(each for each in conditions if each["type"] == "Ready")
+        return found
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+async def test_a_row_that_somebody_else_wrote_is_taken_again(hands: Hands):
+    await hands.apply("one", 1)
+    paused = AccountSpec(account_id="main", paused=True)
+    # A leader that was late, with a listing from before the object was there.
+    await hands.database.run(
+        lambda tx: put_account(tx, "main", paused, namespace=NAMESPACE, uid=None)
+    )
+    await hands.accounts.pause_withdrawn()
+    await hands.accounts.take("main")
+    found = await hands.row()
+    assert (found.spec.paused, found.uid) == (False, "one")
+
+
+async def test_an_account_applied_again_takes_its_positions_nowhere_else(hands: Hands):
+    await hands.apply("one", 1, paper={"market": "linear"})
+    ids = SeededIds()
+
+    def opened(tx: Tx) -> None:
+        rows.state(tx, ids, lane_for(tx, "main", "BTCUSDT"))
+
+    await hands.database.run(opened)
+    hands.shelf.forget("main")
+    await hands.accounts.pause_withdrawn()
+    await hands.apply("two", 2, paper={"market": "spot"})
+    assert (await hands.row()).spec.market().value == "linear"
+    ready = hands.ready()
+    assert (ready["reason"], "positions are open" in ready["message"]) == ("Invalid", True)
+
+
+async def test_an_account_without_positions_may_be_applied_again_elsewhere(hands: Hands):
+    await hands.apply("one", 1, paper={"market": "linear"})
+    hands.shelf.forget("main")
+    await hands.accounts.pause_withdrawn()
+    await hands.apply("two", 2, paper={"market": "spot"})
+    assert (await hands.row()).spec.market().value == "spot"
+    assert hands.ready()["reason"] != "Invalid"
