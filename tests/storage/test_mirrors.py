@@ -148,6 +148,14 @@ async def test_pinning(each_database: Database, ids: SeededIds):
     assert (await shown(each_database, state_id)).pinned
 
 
+async def test_what_is_agreed_late_does_not_undo_a_pin(each_database: Database, ids: SeededIds):
+    state_id = await mirrored(each_database, ids)
+    await each_database.run(call(mirrors.pin, state_id, pinned=True))
+    await each_database.run(call(mirrors.agree, state_id, replace(ROW, agreed=Agreed(NEW, 2))))
+    after = await shown(each_database, state_id)
+    assert (after.pinned, after.mirror and after.mirror.base) == (True, Agreed(NEW, 2))
+
+
 async def test_a_release_ends_the_guarding_once(each_database: Database, ids: SeededIds):
     state = await shown(each_database, await mirrored(each_database, ids))
     await each_database.run(call(mirrors.release, state))

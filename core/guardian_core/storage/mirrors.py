@@ -118,14 +118,14 @@ def live_state_of(tx: Tx, account: str, symbol: str) -> ShownState | None:
 
 def agree(tx: Tx, state_id: UUID, mirror: MirrorRow) -> bool:
     """Stores what was agreed; False, and nothing is changed, where a later revision was agreed on
-    since. Writes nothing where nothing changes."""
+    since. Writes nothing where nothing changes. Once there is a row, only `pin` changes the pin."""
     values = _columns(mirror)
     if insert_if_absent(tx, Mirror, values | {"state_id": state_id}):
         return True
     row = tx.get_one(Mirror, state_id, with_for_update=True, populate_existing=True)
     if row.synced_revision > mirror.agreed.revision:
         return False
-    for column, value in values.items():
+    for column, value in (values | {"pinned": row.pinned}).items():
         if getattr(row, column) != value:
             setattr(row, column, value)
     return True
