@@ -32,6 +32,7 @@ OLD = LevelPair(Decimal(42_000), Decimal(45_000))
 SL_MOVED = LevelPair(Decimal(42_500), Decimal(45_000))
 SL_ELSEWHERE = LevelPair(Decimal(41_000), Decimal(45_000))
 TP_MOVED = LevelPair(Decimal(42_000), Decimal(46_000))
+BOTH_MOVED = LevelPair(Decimal(42_500), Decimal(46_000))
 NO_TP = LevelPair(Decimal(42_000), None)
 
 DB = Desired(OLD, revision=3, uid="one", base=Agreed(OLD, 3))
@@ -97,6 +98,12 @@ TABLE: dict[str, tuple[Desired | None, Shown | None, Outcome]] = {
         replace(CR, levels=SL_ELSEWHERE, applied=Agreed(SL_ELSEWHERE, 1)),
         Merge(SL_ELSEWHERE, (STOP,)),
     ),
+    "our own write after an edit, at the edit's revision, is no edit": (
+        # Its writer died before he noted it, and then came another alert.
+        replace(DB, levels=SL_MOVED, revision=5, base=Agreed(SL_MOVED, 4)),
+        replace(CR, levels=BOTH_MOVED, applied=Agreed(BOTH_MOVED, 4)),
+        Apply(SL_MOVED),
+    ),
     "a restore": (
         DB,
         replace(CR, uid="two", levels=SL_ELSEWHERE),
@@ -107,6 +114,16 @@ TABLE: dict[str, tuple[Desired | None, Shown | None, Outcome]] = {
     "deleted while live": (DB, replace(CR, deleting=True), Delete()),
     "over": (replace(DB, is_live=False), edited(SL_MOVED), Nothing()),
     "over and being deleted": (replace(DB, is_live=False), replace(CR, deleting=True), LetGo()),
+    "over, and another object took its name": (
+        replace(DB, is_live=False),
+        replace(CR, uid="two"),
+        Forget(),
+    ),
+    "over before it was noted that it was made": (
+        replace(DB, is_live=False, uid=None, base=None),
+        CR,
+        Agree(),
+    ),
     "over and gone": (replace(DB, is_live=False), None, Forget()),
     "over and never shown": (replace(DB, is_live=False, uid=None, base=None), None, Nothing()),
     "written by hand": (None, CR, Adopt()),

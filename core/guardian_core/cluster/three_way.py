@@ -4,7 +4,8 @@ edited, deleted, restored or written by hand meanwhile. Pure.
 1. Levels are compared one by one, as numbers. What the object says and neither the base nor the
    desire does is an edit, and wins; where the desire moved as well, that is told as overruled.
 2. The base is the newer of two: what the database says was agreed, and what the object says it
-   was last given (a writer who died between the two must not make his own write an edit).
+   was last given (a writer who died between the two must not make his own write an edit). Of the
+   same revision, the object's is: an edit is noted first, and the object given the rest then.
 3. With no base, and with an object of another uid than the known one (a restore), the desire wins.
 4. An object that no state explains is adopted, or in conflict when its lane is taken.
 5. After an outcome is carried out and both sides are looked at again, it comes to Nothing.
@@ -65,7 +66,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Agree:
-    """Both say the same; only the base does not know it yet."""
+    """Both say the same, or the state is over; only the base does not know it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class LetGo:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """State and object are both over; the mirror's row may go."""
+    """State and object are both over, or the name is another object's now; the mirror's row may
+    go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def three_way(desired: Desired | None, shown: Shown | None, *, lane_taken: bool 
 
 def newest_base(desired: Desired, shown: Shown) -> Agreed | None:
     """Rule 2."""
-    known = [base for base in (desired.base, shown.applied) if base is not None]
+    known = [base for base in (shown.applied, desired.base) if base is not None]
     return max(known, key=lambda base: base.revision, default=None)
 
 
@@ -149,7 +151,12 @@ def _unexplained(shown: Shown | None, *, lane_taken: bool) -> Outcome:
 def _over(desired: Desired, shown: Shown | None) -> Outcome:
     if shown is None:
         return Nothing() if desired.uid is None else Forget()
-    return LetGo() if shown.deleting else Nothing()
+    if shown.deleting:
+        return LetGo()
+    if desired.uid is None:
+        return Agree()
+    # A later object of that name is not this state's.
+    return Nothing() if shown.uid == desired.uid else Forget()
 
 
 @dataclass(slots=True)
