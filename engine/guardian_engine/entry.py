@@ -255,6 +255,8 @@ async def _send(job: Job, body: OrderBody, state_id: UUID) -> Verdict:
     live, _ = await job.states()
     if live is None or live.plan.state_id != state_id:
         return await _over_before(job, body)
+    if live.plan.target_quantity is not None and await _left(job, body) is None:
+        return failed("not sent: its position is to be closed")
     request = DecisionRequest(
         state_id=live.plan.state_id,
         revision=live.plan.revision,

@@ -1,5 +1,6 @@
 """No alert that blocks its lane for ever, and none that is given up while it could be tried."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from guardian_core.accounts import PaperSpec
 from guardian_core.domain.errors import Conflict, RejectReason
 from guardian_core.domain.money import MarketKind
 from guardian_core.domain.orders import Role
-from guardian_core.ports import Database
+from guardian_core.ports import Database, Tx
 from guardian_core.protocol import DecisionRequest, DecisionResult, OrderOutcome, OutcomeKind
+from guardian_core.storage.desires import Desire, revise
 from tests.e2e.house import House, open_house
 from tests.support.wait import eventually_async
 
@@ -94,6 +96,37 @@ class TestEntries:
             stubborn.times = 0
             again = await house.did("BuyMarket", pour_cent=HALF, **LEVELS)
             assert again.status == "processed", again.message
+
+    async def test_one_not_sent_yet_is_not_sent_once_its_position_is_to_be_closed(
+        self, inline_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_house(inline_database) as house:
+
+            def refuse(_request: DecisionRequest) -> DecisionResult:
+                asked.set()
+                raise Conflict("working", "an entry works already")
+
+            asked = asyncio.Event()
+            stubborn = stand_before(house, monkeypatch, kind="enter", answer=refuse)
+            webhook_id = await house.alert("BuyMarket", pour_cent=HALF, **LEVELS)
+            async with asyncio.timeout(5):
+                await asked.wait()
+            state = await house.state()
+            wish = Desire(state.current_sl, state.current_tp, Decimal(0))
+
+            def close(tx: Tx) -> None:
+                revise(tx, state.id, state.revision, wish, trace_id=state.trace_id)
+
+            await house.run(close)
+            stubborn.times = 0
+            webhook = await house.done(webhook_id)
+            assert (webhook.status, "to be closed" in webhook.message) == ("error", True)
+            assert await house.trades() == []
+
+            async def over() -> bool:
+                return (await house.state()).status == "closed"
+
+            await eventually_async(over, what="the state ends")
 
     async def test_one_refused_before_its_order_was_written_frees_its_lane_at_once(
         self, inline_database: Database, monkeypatch: pytest.MonkeyPatch
