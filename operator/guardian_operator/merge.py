@@ -4,6 +4,7 @@ They are checked like a MAJ. What is refused stays in the object, and its condit
 object that changes itself back would quarrel with the tool that wrote it.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 from loguru import logger
@@ -12,6 +13,9 @@ from guardian_core.cluster.objects import Seen, editor
 from guardian_core.cluster.three_way import Merge, Pin
 from guardian_core.domain.crossing import fresh
 from guardian_core.domain.errors import CallerError, Unavailable
+from guardian_core.domain.flatness import working_entries
+from guardian_core.domain.money import ZERO
+from guardian_core.domain.plan import Policy
 from guardian_core.domain.snapshot import lane_of
 from guardian_core.ports import Tx
 from guardian_core.storage import mirrors
@@ -77,20 +81,25 @@ async def _check(tools: Tools, state: ShownState, edit: Merge) -> None:
     policy = account.spec.domain_policy()
     # What lies on a wrong side anyway needs no price to be refused.
     check_edit(state.side, state.levels, edit.levels, edit.edited, policy, None)
-    price = await _price(tools, state)
-    check_edit(state.side, state.levels, edit.levels, edit.edited, policy, price)
+    for price, tolerance in await _prices(tools, state, policy):
+        judged = replace(policy, max_crossed_percent=tolerance)
+        check_edit(state.side, state.levels, edit.levels, edit.edited, judged, price)
 
 
-async def _price(tools: Tools, state: ShownState) -> Decimal | None:
-    """What the levels are checked against; None while nothing is open."""
+async def _prices(
+    tools: Tools, state: ShownState, policy: Policy
+) -> tuple[tuple[Decimal, Decimal], ...]:
+    """What the levels are checked against, and how many percent beyond it they may lie: the
+    market's price or, while nothing is open, that of each entry that waits."""
     started_s = tools.clock.monotonic()
     snapshot = await tools.gateway.snapshot(state.account, state.symbol)
     lane = lane_of(snapshot, state.symbol, tools.clock.monotonic() - started_s)
     if lane.failures:
         raise Unavailable("; ".join(lane.failures))
     if lane.position is None:
-        return None
+        waiting = [entry.price for entry in working_entries(lane)]
+        return tuple((price, ZERO) for price in waiting if price is not None)
     price = fresh(lane.price)
     if price is None:
         raise Unavailable(f"no recent price of {state.symbol} to check an edit by")
-    return price.last
+    return ((price.last, policy.max_crossed_percent),)

@@ -66,6 +66,17 @@ async def test_a_level_on_the_wrong_side_is_refused_and_said_so(cluster: Cluster
     assert (await cluster.reasons()).count("EditRefused") == 1
 
 
+async def test_while_the_entry_waits_its_own_price_is_what_levels_are_checked_against(
+    cluster: ClusterHouse,
+) -> None:
+    await cluster.house.did("BuyLimit", prix=Decimal(42_500), prix_sl="42000", prix_tp="45000")
+    name = (await cluster.only())["metadata"]["name"]
+    await cluster.patch(name, {"stopLoss": "42600"})
+    synced = await cluster.condition(name, "Synced", "False")
+    assert (synced["reason"], "42500" in synced["message"]) == ("EditRefused", True)
+    assert (await cluster.state()).levels.stop_loss == Decimal(42_000)
+
+
 async def test_a_refused_edit_stays_refused_for_a_new_leader(cluster: ClusterHouse):
     name = (await cluster.opened())["metadata"]["name"]
     await cluster.patch(name, {"stopLoss": "44900"})
