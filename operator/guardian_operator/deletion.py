@@ -8,6 +8,7 @@ from guardian_core.cluster.api import NotFound
 from guardian_core.cluster.objects import Seen, release_patch
 from guardian_core.cluster.resources import FINALIZER, POSITIONS, DeletionPolicy
 from guardian_core.domain.decision import Cancel
+from guardian_core.domain.errors import Unavailable
 from guardian_core.domain.money import ZERO
 from guardian_core.domain.orders import Role
 from guardian_core.domain.plan import StateStatus
@@ -26,7 +27,8 @@ async def delete(tools: Tools, state: ShownState, seen: Seen) -> None:
     """Takes the next step that the object's policy asks for.
 
     Keep lets the object go, and it is made again. Release ends the guarding first. Close sells
-    first, and holds the object until the position is gone. Raises Conflict when it comes late.
+    first, and holds the object until the position is gone. Raises Conflict when it comes late,
+    Unavailable while an entry that is not wanted any more may still fill.
     """
     match seen.spec.deletion_policy:
         case DeletionPolicy.KEEP:
@@ -82,9 +84,13 @@ async def _release(tools: Tools, state: ShownState, seen: Seen) -> None:
 
 
 async def _close(tools: Tools, state: ShownState, seen: Seen) -> None:
-    if state.status is StateStatus.PENDING:
+    waits = state.status is StateStatus.PENDING
+    if waits:
         await _cancel_entry(tools, state)
     if state.target_quantity == ZERO:
+        if waits:
+            # Tried again later and later: each time costs the venue a look.
+            raise Unavailable(f"the entry of {state.symbol} is not over yet")
         return
     text = "deleted under deletionPolicy Close: the position is sold first"
     trace_id = tools.ids.trace_id()

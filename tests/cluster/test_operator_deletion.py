@@ -4,9 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import update
 
+from guardian_core.domain.errors import Conflict
+from guardian_core.domain.snapshot import AccountSnapshot
 from guardian_core.ports import Tx
+from guardian_core.protocol import DecisionRequest, DecisionResult
 from guardian_core.storage.mirrors import shown_states
 from guardian_core.storage.schema import WebhookState
 from guardian_operator.errand import ApiServer
@@ -75,6 +79,40 @@ async def test_under_close_a_waiting_entry_is_cancelled(cluster: ClusterHouse):
     await gone(cluster)
     assert (await cluster.house.snapshot()).orders == ()
     assert (await cluster.house.state()).status == "closed"
+
+
+async def test_under_close_the_venue_is_not_asked_on_and_on_for_an_entry_that_waits(
+    cluster: ClusterHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = cluster.house
+    submit, snapshot = house.client.submit, house.client.snapshot
+    looks: list[str] = []
+
+    async def no_entries(account: str, symbol: str, request: DecisionRequest) -> DecisionResult:
+        if any(action.kind == "enter" for action in request.actions):
+            raise Conflict("working", "an entry works already")
+        return await submit(account, symbol, request)
+
+    async def counted(account: str, symbol: str | None = None) -> AccountSnapshot:
+        if symbol is not None:
+            looks.append(symbol)
+        return await snapshot(account, symbol)
+
+    monkeypatch.setattr(house.client, "submit", no_entries)
+    await house.alert("BuyMarket", prix_sl="42000", prix_tp="45000")
+    name = (await cluster.only())["metadata"]["name"]
+    await house.stop("engine")
+    await cluster.patch(name, {"deletionPolicy": "Close"})
+    monkeypatch.setattr(house.client, "snapshot", counted)
+    await deleted(cluster, name)
+    before = cluster.passes()
+
+    async def time_has_passed() -> bool:
+        return cluster.passes() >= before + 8
+
+    await eventually_async(time_has_passed, within_s=30, what="passes")
+    assert (await house.state()).target_reason == "Deleted"
+    assert 1 <= len(looks) <= 8
 
 
 async def test_a_deletion_while_no_operator_runs_is_carried_out_later(cluster: ClusterHouse):
