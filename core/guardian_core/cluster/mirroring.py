@@ -6,6 +6,7 @@ server that is away for long) is found again by the operator, which compares all
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from guardian_core.cluster.api import Body, ClusterApi, NotFound
@@ -103,8 +104,12 @@ class Syncer:
 
 
 def next_step(state: ShownState, seen: Seen | None) -> Outcome:
-    """The three-way rule, and an object of ours that lacks its marks gets them."""
-    outcome = three_way(desired(state), seen.shown if seen else None)
+    """The three-way rule, and an object of ours that lacks its marks gets them. Marks of another
+    state (a manifest that was saved with them) say nothing of what this one agreed on."""
+    shown = seen.shown if seen is not None else None
+    if seen is not None and seen.state_id != state.id:
+        shown = replace(seen.shown, applied=None)
+    outcome = three_way(desired(state), shown)
     plain = isinstance(outcome, Nothing | Agree)
     if state.is_live and seen is not None and plain and not seen.is_dressed:
         return Apply(state.levels)
