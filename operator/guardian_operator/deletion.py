@@ -2,11 +2,15 @@
 "stop protecting": a pruning tool, `delete --all` and a deleted CRD all look alike.
 """
 
+from dataclasses import replace
+
 from loguru import logger
 
 from guardian_core.cluster.api import NotFound
+from guardian_core.cluster.mirroring import next_step
 from guardian_core.cluster.objects import Seen, release_patch
 from guardian_core.cluster.resources import FINALIZER, POSITIONS, DeletionPolicy
+from guardian_core.cluster.three_way import Merge
 from guardian_core.domain.decision import Cancel
 from guardian_core.domain.errors import Unavailable
 from guardian_core.domain.money import ZERO
@@ -17,6 +21,7 @@ from guardian_core.protocol import DecisionRequest, Source
 from guardian_core.storage import mirrors
 from guardian_core.storage.desires import Desire, revise
 from guardian_core.storage.mirrors import ShownState
+from guardian_operator.edits import difference, told
 from guardian_operator.events import Reason
 from guardian_operator.tools import Tools, note
 
@@ -65,6 +70,10 @@ async def _keep(tools: Tools, state: ShownState, seen: Seen) -> None:
     if FINALIZER not in seen.finalizers:
         return  # Told already; it waits for somebody else's finalizer.
     text = "deleted under deletionPolicy Keep: the position is guarded on, the object made again"
+    edit = next_step(state, replace(seen, shown=replace(seen.shown, deleting=False)))
+    if isinstance(edit, Merge):
+        fields = difference(state.levels, edit.levels)
+        text += f"; its last edit is lost ({told(state.levels, edit.levels, fields)})"
     await tools.database.run(lambda tx: note(tx, state, "kept", text))
     tools.events.tell(seen.body, Reason.KEPT, text)
     await let_go(tools, seen)

@@ -50,6 +50,17 @@ async def test_under_keep_it_is_made_again_and_its_orders_stay(cluster: ClusterH
     await cluster.shows(stopLoss="42500")
 
 
+async def test_under_keep_an_edit_that_goes_with_its_object_is_told(cluster: ClusterHouse):
+    name = (await cluster.opened())["metadata"]["name"]
+    await cluster.house.stop("guardian")
+    await cluster.patch(name, {"stopLoss": "42500"})
+    await deleted(cluster, name)
+    cluster.house.start("guardian")
+    kept = await cluster.told("Kept", within_s=20)
+    assert "stopLoss 42000 -> 42500" in kept["message"]
+    assert (await cluster.state()).levels.stop_loss == Decimal(42_000)
+
+
 async def test_under_release_its_orders_stay_and_nobody_guards_it(cluster: ClusterHouse):
     name = (await cluster.opened())["metadata"]["name"]
     orders = await cluster.house.protected()
