@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from guardian_core.accounts import AccountSpec, PaperSpec
+from guardian_core.cluster.resources import GROUP, VERSION
 from guardian_core.domain.money import MarketKind
 from tests.e2e.installation import Installation
 from tests.e2e.on_cluster import accounts_imported, cluster, positions, standby_operator
 from tests.e2e.venue_books import STOP_LOSS, TAKE_PROFIT
+from tests.support.chart import CHART
 from tests.support.kube import KubectlFailed, KubeServer, running_kube
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
@@ -28,7 +30,7 @@ PROMISE_S = 10.0
 AWAY_S = float(os.environ.get("E2E_AWAY_S", "90"))
 ACCOUNTS = {
     name: AccountSpec(account_id=name, paper=PaperSpec(market=MarketKind.LINEAR))
-    for name in ("shown", "edited", "raced", "outage", "late", "led", "deleted")
+    for name in ("shown", "edited", "raced", "outage", "late", "led", "deleted", "undefined")
 }
 STEP = Decimal("0.001")
 
@@ -277,3 +279,29 @@ def test_deleting_positions_is_refused_and_past_the_guard_takes_nothing_from_the
 
     eventually(made_again, within_s=60, what="the resource to be made again")
     assert {order.id for order in house.books("deleted").working(SYMBOL)} == orders
+
+
+def test_with_the_definition_deleted_positions_stay_guarded_and_come_back_with_it(
+    house: Installation, kube: KubeServer, namespace: str
+) -> None:
+    account = "undefined"
+    opened(house, account)
+    shown(kube, namespace, account)
+    kube.kubectl("delete", "crd", "tradingpositions.guardian.trading", "--wait=false")
+
+    def gone() -> bool:
+        answer = kube.request("GET", f"/apis/{GROUP}/{VERSION}/tradingpositions")
+        return answer.status_code == 404
+
+    eventually(gone, within_s=60, what="the definition to be gone")
+    house.fault(account, "forget-stop")
+    assert guarded(house, account, FIRST) <= PROMISE_S
+    sent = house.alert("MAJ", account, **fields(MOVED))
+    guarded(house, account, MOVED)
+    assert house.finished(sent.trace_id).status == "processed"
+    orders = {order.id for order in house.books(account).working(SYMBOL)}
+    kube.kubectl("apply", "--server-side", "-f", str(CHART / "crds"))
+    eventually(
+        partial(says, kube, namespace, account, MOVED), within_s=90, what="the resource to be back"
+    )
+    assert {order.id for order in house.books(account).working(SYMBOL)} == orders
