@@ -1,5 +1,7 @@
 """Statuses that cannot be written stop nothing; and at rest nothing is written at all."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +13,8 @@ from tests.cluster.cluster_house import ClusterHouse, open_cluster_house
 from tests.cluster.faulty_api import Door, door_before, until_refused
 from tests.support.kube import KubeServer
 from tests.support.wait import eventually_async
+
+LONG_OUTAGE_S = 65.0
 
 
 @pytest.fixture
@@ -65,6 +69,30 @@ async def test_every_write_refused_for_a_while_stops_nothing(cluster: ClusterHou
     await cluster.patch(name, {"takeProfit": "46000"})
     door.refuse = lambda _method, _path: None
     await cluster.shows(stopLoss="42500", takeProfit="46000")
+
+
+async def test_server_errors_for_65_s_stop_neither_guarding_nor_later_statuses(
+    cluster: ClusterHouse, door: Door
+):
+    """So long an outage ends a kopf timer that writes by itself, for good."""
+    began_s = time.monotonic()
+    name = (await cluster.opened())["metadata"]["name"]
+    await cluster.condition(name, "Protected", "True")
+    door.refuse = refuses_statuses(500)
+    repairs = 0
+    while time.monotonic() - began_s < LONG_OUTAGE_S:
+        stop = (await cluster.house.protected())[Role.STOP_LOSS]
+        await cluster.house.cancel_by_hand(stop)
+        await cluster.house.protected(within_s=10)
+        repairs += 1
+        await until_refused(door, repairs)
+        await asyncio.sleep(5)  # The outage has to last: there is nothing to wait for.
+    door.refuse = lambda _method, _path: None
+
+    async def told() -> bool:
+        return bool((await cluster.only())["status"]["repairs"] == repairs)
+
+    await eventually_async(told, within_s=30, what=f"{repairs} repairs in the status")
 
 
 async def test_at_rest_nothing_is_written(
