@@ -4,7 +4,8 @@ Accounts come as ExchangeAccounts, and each service that may talk to the API ser
 token of its own ServiceAccount. What is not here is what runs pods: see `make test-cluster`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,26 @@ def positions(kube: KubeServer, namespace: str, account: str) -> list[dict[str, 
     return [item for item in found if item["spec"]["accountRef"] == account]
 
 
-def standby_operator(house: Installation) -> tuple[ServerProcess, Callable[[], bool]]:
-    """A second operator of the same installation, not started yet, and whether it is ready."""
-    port = free_port()
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A second process of a part, not started yet."""
 
-    def is_ready() -> bool:
+    house: Installation
+    process: ServerProcess
+    url: str
+
+    def is_ready(self) -> bool:
         try:
-            return house.http.get(f"http://127.0.0.1:{port}/readyz").is_success
+            return self.house.http.get(f"{self.url}/readyz").is_success
         except httpx.TransportError:
             return False
 
-    return house.another("operator", OPERATOR_PORT=str(port)), is_ready
+
+def standby(house: Installation, part: str, **settings: str) -> Standby:
+    """One more of the same installation, on a port of its own."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    own = {f"{part.upper()}_PORT": str(port)}
+    if part == "gateway":
+        own["GATEWAY_ADVERTISE_URL"] = url
+    return Standby(house, house.another(part, **own, **settings), url)

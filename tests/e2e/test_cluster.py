@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from guardian_core.accounts import AccountSpec, PaperSpec
 from guardian_core.cluster.resources import GROUP, VERSION
 from guardian_core.domain.money import MarketKind
 from tests.e2e.installation import Installation
-from tests.e2e.on_cluster import accounts_imported, cluster, positions, standby_operator
+from tests.e2e.on_cluster import accounts_imported, cluster, positions, standby
 from tests.e2e.venue_books import STOP_LOSS, TAKE_PROFIT
 from tests.support.chart import CHART
 from tests.support.kube import KubectlFailed, KubeServer, running_kube
@@ -27,10 +28,22 @@ from tests.support.wait import eventually
 SYMBOL = "BTCUSDT"
 PRICE = 43000
 PROMISE_S = 10.0
+SENT_WITHIN_S = 6.0
+"""A lease runs for 4 s."""
 AWAY_S = float(os.environ.get("E2E_AWAY_S", "90"))
 ACCOUNTS = {
     name: AccountSpec(account_id=name, paper=PaperSpec(market=MarketKind.LINEAR))
-    for name in ("shown", "edited", "raced", "outage", "late", "led", "deleted", "undefined")
+    for name in (
+        "shown",
+        "edited",
+        "raced",
+        "outage",
+        "late",
+        "led",
+        "deleted",
+        "undefined",
+        "midway",
+    )
 }
 STEP = Decimal("0.001")
 
@@ -241,10 +254,10 @@ def test_a_leader_killed_as_a_stop_goes_is_followed_within_the_promise(
     house: Installation, kube: KubeServer, namespace: str
 ) -> None:
     opened(house, "led")
-    standby, is_ready = standby_operator(house)
-    standby.start()
+    second = standby(house, "operator")
+    second.process.start()
     try:
-        eventually(is_ready, within_s=60, what="the standby to be ready")
+        eventually(second.is_ready, within_s=60, what="the standby to be ready")
         house.fault("led", "forget-stop")
         house.kill("operator")
         assert guarded(house, "led", FIRST) <= PROMISE_S
@@ -252,7 +265,39 @@ def test_a_leader_killed_as_a_stop_goes_is_followed_within_the_promise(
         house.restart("operator")
         assert len(house.books("led").working(SYMBOL)) == 2
     finally:
-        standby.stop()
+        second.process.stop()
+
+
+def test_a_gateway_killed_mid_order_is_followed_within_6_s_and_the_order_is_one(
+    house: Installation,
+) -> None:
+    account = "midway"
+    second = standby(house, "gateway")
+    second.process.start()
+    try:
+        eventually(second.is_ready, within_s=60, what="the standby to be ready")
+        sent = house.alert("BuyMarket", account, Close=str(PRICE), PourCent="50", **fields(FIRST))
+        eventually(lambda: house.trades(account), within_s=20, what="the entry to be written down")
+        house.kill("gateway")
+        killed_s = time.monotonic()
+        guarded(house, account, FIRST)
+        took_s = time.monotonic() - killed_s
+        print(f"guarded {took_s:.1f} s after the kill")
+        assert took_s <= SENT_WITHIN_S
+        assert len(house.books(account).entries(SYMBOL)) == 1
+        house.finished(sent.trace_id, within_s=60)
+        house.restart("gateway")
+    finally:
+        second.process.stop()
+    eventually(partial(answers, house, account), within_s=30, what="the first gateway to send")
+
+
+def answers(house: Installation, account: str) -> bool:
+    """Whether the first gateway holds the lease again: another one's is a 421."""
+    try:
+        return bool(house.snapshot(account)["positions"])
+    except httpx.HTTPStatusError:
+        return False
 
 
 def test_deleting_positions_is_refused_and_past_the_guard_takes_nothing_from_the_venue(
