@@ -51,11 +51,6 @@ class Worker(Generic[K]):
             self._due[key] = max(self._clock.monotonic(), self._not_before_s.get(key, 0.0))
             self._changed.set()
 
-    def drop_all(self) -> None:
-        """Forgets what nobody has begun."""
-        self._due.clear()
-        self._failures.clear()
-
     async def run(self) -> None:
         try:
             while True:
