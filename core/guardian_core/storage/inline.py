@@ -15,7 +15,7 @@ from guardian_core.domain.errors import Unavailable
 from guardian_core.ports import Clock, Tx
 from guardian_core.storage.engines import sqlite_engine
 from guardian_core.storage.schema import Base
-from guardian_core.storage.sqlite import as_caller_sees_it
+from guardian_core.storage.sqlite import ErrorsAsTheCallerSeesThem
 
 T = TypeVar("T")
 
@@ -42,17 +42,11 @@ class InlineDatabase:
         """`run` without its two yields, for whoever looks on from outside the loop."""
         if self._closed:
             raise Unavailable("the database is closed")
-        try:
-            with Tx(self._engine, expire_on_commit=False) as tx:
-                tx.clock_now = self._clock.now
-                value = fn(tx)
-                tx.commit()
-                return value
-        except BaseException as error:
-            seen = as_caller_sees_it(error)
-            if seen is error:
-                raise
-            raise seen from error
+        with ErrorsAsTheCallerSeesThem(), Tx(self._engine, expire_on_commit=False) as tx:
+            tx.clock_now = self._clock.now
+            value = fn(tx)
+            tx.commit()
+            return value
 
     async def close(self) -> None:
         self._closed = True

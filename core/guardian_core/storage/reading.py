@@ -17,7 +17,7 @@ from guardian_core.ports import Clock, Database, Tx
 from guardian_core.storage.engines import SQLITE_BUSY_TIMEOUT_MS, is_sqlite, parse_url
 from guardian_core.storage.migrations import require_current_on
 from guardian_core.storage.postgres import PostgresDatabase
-from guardian_core.storage.sqlite import as_caller_sees_it
+from guardian_core.storage.sqlite import ErrorsAsTheCallerSeesThem
 
 T = TypeVar("T")
 
@@ -55,15 +55,9 @@ class SqliteReader:
         """See `guardian_core.ports.Database`."""
         if self._closed:
             raise Unavailable("the database is closed")
-        try:
-            with Tx(self._engine, expire_on_commit=False) as tx:
-                tx.clock_now = self._clock.now
-                return fn(tx)
-        except BaseException as error:
-            seen = as_caller_sees_it(error)
-            if seen is error:
-                raise
-            raise seen from error
+        with ErrorsAsTheCallerSeesThem(), Tx(self._engine, expire_on_commit=False) as tx:
+            tx.clock_now = self._clock.now
+            return fn(tx)
 
     async def close(self) -> None:
         self._closed = True

@@ -204,6 +204,19 @@ def as_caller_sees_it(error: BaseException) -> BaseException:
     return failure
 
 
+class ErrorsAsTheCallerSeesThem:
+    """For code that runs a function where it is called, and not in a writer's thread. (A generator
+    would not do: contextlib lets a StopIteration through that has become a RuntimeError.)"""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        seen = as_caller_sees_it(error) if error is not None else None
+        if seen is not None and seen is not error:
+            raise seen from error
+
+
 def _result_code(error: DBAPIError) -> int | None:
     extended = getattr(error.orig, "sqlite_errorcode", None)
     return None if extended is None else extended & 0xFF
