@@ -9,10 +9,9 @@ from loguru import logger
 from guardian_core.accounts import AccountSpec
 from guardian_core.cluster.objects import Seen
 from guardian_core.cluster.three_way import Field
-from guardian_core.domain.crossing import fresh
-from guardian_core.domain.errors import CallerError, Unavailable
+from guardian_core.domain.errors import CallerError
 from guardian_core.domain.money import MarketKind, plain
-from guardian_core.domain.snapshot import Position, lane_of
+from guardian_core.domain.snapshot import Position
 from guardian_core.ports import Tx
 from guardian_core.storage import journal
 from guardian_core.storage.accounts_store import get_account
@@ -21,7 +20,7 @@ from guardian_core.storage.mirrors import Agreed, LevelPair, MirrorRow
 from guardian_operator.edits import check_edit
 from guardian_operator.events import Reason
 from guardian_operator.status import Said, no
-from guardian_operator.tools import COMPONENT, Tools
+from guardian_operator.tools import COMPONENT, Tools, look_at_lane, recent_price
 
 NOT_ADOPTED = "NotAdopted"
 
@@ -46,22 +45,16 @@ async def try_to_adopt(tools: Tools, seen: Seen) -> Said | None:
 async def _position(tools: Tools, seen: Seen, account: AccountSpec) -> Position:
     """The open position that the object means. Raises CallerError when there is none such."""
     spec = seen.spec
-    started_s = tools.clock.monotonic()
-    snapshot = await tools.gateway.snapshot(spec.account_ref, spec.symbol)
-    lane = lane_of(snapshot, spec.symbol, tools.clock.monotonic() - started_s)
-    if lane.failures:
-        raise Unavailable("; ".join(lane.failures))
+    lane = await look_at_lane(tools, spec.account_ref, spec.symbol)
     position = lane.position
     if position is None:
         raise CallerError("symbol", f"no position of {spec.symbol} is open to be adopted")
     if position.side is not spec.side:
         raise CallerError("side", f"the open position of {spec.symbol} is a {position.side.value}")
-    price = fresh(lane.price)
-    if price is None:
-        raise Unavailable(f"no recent price of {spec.symbol} to check the levels by")
+    price = recent_price(lane)
     wished = LevelPair(spec.stop_loss, spec.take_profit)
     policy = account.domain_policy()
-    check_edit(spec.side, LevelPair(), wished, tuple(Field), policy, price.last)
+    check_edit(spec.side, LevelPair(), wished, tuple(Field), policy, price)
     return position
 
 

@@ -11,12 +11,10 @@ from loguru import logger
 
 from guardian_core.cluster.objects import Seen, editor
 from guardian_core.cluster.three_way import Merge, Pin
-from guardian_core.domain.crossing import fresh
-from guardian_core.domain.errors import CallerError, Unavailable
+from guardian_core.domain.errors import CallerError
 from guardian_core.domain.flatness import working_entries
 from guardian_core.domain.money import ZERO
 from guardian_core.domain.plan import Policy
-from guardian_core.domain.snapshot import lane_of
 from guardian_core.ports import Tx
 from guardian_core.storage import mirrors
 from guardian_core.storage.accounts_store import get_account
@@ -24,7 +22,7 @@ from guardian_core.storage.mirrors import Agreed, MirrorRow, ShownState
 from guardian_operator.edits import check_edit, difference, told
 from guardian_operator.events import Reason
 from guardian_operator.status import Said, no
-from guardian_operator.tools import Tools, note
+from guardian_operator.tools import Tools, look_at_lane, note, recent_price
 
 
 async def merge(tools: Tools, state: ShownState, seen: Seen, edit: Merge) -> Said | None:
@@ -91,15 +89,8 @@ async def _prices(
 ) -> tuple[tuple[Decimal, Decimal], ...]:
     """What the levels are checked against, and how many percent beyond it they may lie: the
     market's price or, while nothing is open, that of each entry that waits."""
-    started_s = tools.clock.monotonic()
-    snapshot = await tools.gateway.snapshot(state.account, state.symbol)
-    lane = lane_of(snapshot, state.symbol, tools.clock.monotonic() - started_s)
-    if lane.failures:
-        raise Unavailable("; ".join(lane.failures))
+    lane = await look_at_lane(tools, state.account, state.symbol)
     if lane.position is None:
         waiting = [entry.price for entry in working_entries(lane)]
         return tuple((price, ZERO) for price in waiting if price is not None)
-    price = fresh(lane.price)
-    if price is None:
-        raise Unavailable(f"no recent price of {state.symbol} to check an edit by")
-    return ((price.last, policy.max_crossed_percent),)
+    return ((recent_price(lane), policy.max_crossed_percent),)

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from guardian_core.cluster.api import ClusterApi
 from guardian_core.cluster.mirroring import Syncer
+from guardian_core.domain.crossing import fresh
+from guardian_core.domain.errors import Unavailable
+from guardian_core.domain.snapshot import LaneSnapshot, lane_of
 from guardian_core.ports import Clock, Database, GatewayClient, Ids, Tx
 from guardian_core.storage import journal
 from guardian_core.storage.mirrors import ShownState
@@ -26,6 +30,24 @@ class Tools:
     clock: Clock
     ids: Ids
     wake: Callable[[str], None]
+
+
+async def look_at_lane(tools: Tools, account: str, symbol: str) -> LaneSnapshot:
+    """What the venue shows of one lane now. Raises Unavailable when it does not show all of it."""
+    started_s = tools.clock.monotonic()
+    snapshot = await tools.gateway.snapshot(account, symbol)
+    lane = lane_of(snapshot, symbol, tools.clock.monotonic() - started_s)
+    if lane.failures:
+        raise Unavailable("; ".join(lane.failures))
+    return lane
+
+
+def recent_price(lane: LaneSnapshot) -> Decimal:
+    """The price that levels written by hand are checked by. Raises Unavailable."""
+    price = fresh(lane.price)
+    if price is None:
+        raise Unavailable(f"no recent price of {lane.symbol} to check the levels by")
+    return price.last
 
 
 def note(tx: Tx, state: ShownState, point: str, detail: str, trace_id: str | None = None) -> None:
