@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from guardian_core.domain.errors import CallerError
+from guardian_core.domain.errors import Ambiguous, CallerError
 from guardian_core.domain.money import (
     EXACT,
     MAX_DIGITS_AFTER_POINT,
@@ -12,10 +12,10 @@ from guardian_core.domain.money import (
     MarketKind,
     plain,
 )
-from guardian_core.domain.orders import OrderBody, OrderSide, OrderStatus, OrderType
+from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderStatus, OrderType
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.reading import Row, number, rows, text, to_ms
-from guardian_gateway.venues.port import VenueFill
+from guardian_gateway.venues.port import VenueFill, VenueOrder
 
 PAGE = 1000
 """Trades in one answer, at most."""
@@ -82,6 +82,20 @@ def one_of_ours(body: OrderBody, allowed: Iterable[tuple[OrderType, bool]], venu
     if (body.type, body.reduce_only) not in allowed:
         shape = f"{body.type.value}{' reduce-only' if body.reduce_only else ''}"
         raise CallerError("type", f"{venue} is not sent a {shape} order", "see docs/venues.md")
+
+
+def named(order: OrderRef) -> dict[str, str]:
+    """How a plain order is named in a request: by its number, or by our id where that is all
+    there is."""
+    if order.venue_order_id:
+        return {"symbol": order.symbol, "orderId": order.venue_order_id}
+    return {"symbol": order.symbol, "origClientOrderId": order.client_order_id or ""}
+
+
+def check_is_of(order: VenueOrder, body: OrderBody) -> None:
+    """Raises Ambiguous where the answer to a create is about another order."""
+    if order.ref.client_order_id != body.client_order_id:
+        raise Ambiguous("the venue's answer is about another order")
 
 
 def filters_of(source: Row) -> Mapping[str, Row]:

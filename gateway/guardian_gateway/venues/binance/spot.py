@@ -21,9 +21,11 @@ from guardian_gateway.venues.binance import spot_words as words
 from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
 from guardian_gateway.venues.binance.permissions import permission_findings
 from guardian_gateway.venues.binance.shared import (
+    check_is_of,
     every_fill,
     instruments_of,
     latest_fills,
+    named,
     one_of_ours,
 )
 from guardian_gateway.venues.exchange.checks import (
@@ -141,8 +143,7 @@ class BinanceSpot:
             words.order,
             entering=body.role is Role.ENTRY,
         )
-        if order.ref.client_order_id != body.client_order_id:
-            raise Ambiguous("the venue's answer is about another order")
+        check_is_of(order, body)
         self._names.learn(order)
         return order
 
@@ -164,10 +165,7 @@ class BinanceSpot:
         raise CallerError("amend", "binance does not amend orders", "replace it")
 
     async def cancel(self, order: OrderRef) -> None:
-        mine = {"symbol": order.symbol, "orderId": order.venue_order_id}
-        if not order.venue_order_id:
-            mine = {"symbol": order.symbol, "origClientOrderId": order.client_order_id or ""}
-        if not await self._client.write("privateDeleteOrder", mine, words.cancelled):
+        if not await self._client.write("privateDeleteOrder", named(order), words.cancelled):
             raise Ambiguous("the cancel was answered, and the order is not cancelled")
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:

@@ -32,7 +32,13 @@ from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import usdm_words as words
 from guardian_gateway.venues.binance.codes import USDM, read_code, read_time_ms
 from guardian_gateway.venues.binance.permissions import permission_findings
-from guardian_gateway.venues.binance.shared import every_fill, instruments_of, one_of_ours
+from guardian_gateway.venues.binance.shared import (
+    check_is_of,
+    every_fill,
+    instruments_of,
+    named,
+    one_of_ours,
+)
 from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
@@ -193,8 +199,7 @@ class BinanceUsdm:
             # Among the reasons is a position mode that somebody changed.
             self._one_way_until_s = 0.0
             raise
-        if order.ref.client_order_id != body.client_order_id:
-            raise Ambiguous("the venue's answer is about another order")
+        check_is_of(order, body)
         self._names.learn(order)
         return order
 
@@ -213,10 +218,7 @@ class BinanceUsdm:
                 mine = {"clientAlgoId": order.client_order_id or ""}
             await self._client.write("fapiPrivateDeleteAlgoOrder", mine, _cancelled_algo)
             return
-        mine = {"symbol": order.symbol, "orderId": order.venue_order_id}
-        if not order.venue_order_id:
-            mine = {"symbol": order.symbol, "origClientOrderId": order.client_order_id or ""}
-        ended = await self._client.write("fapiPrivateDeleteOrder", mine, words.plain_order)
+        ended = await self._client.write("fapiPrivateDeleteOrder", named(order), words.plain_order)
         if not ended.status.is_terminal:
             raise Ambiguous(f"cancelled, and still {ended.status.value}")
 
