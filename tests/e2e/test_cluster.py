@@ -16,6 +16,7 @@ import pytest
 from guardian_core.accounts import AccountSpec, PaperSpec
 from guardian_core.cluster.resources import GROUP, VERSION
 from guardian_core.domain.money import MarketKind
+from tests.e2e.alert_levels import fields, levels
 from tests.e2e.installation import Installation
 from tests.e2e.on_cluster import accounts_imported, cluster, positions, standby
 from tests.e2e.venue_books import STOP_LOSS, TAKE_PROFIT
@@ -92,15 +93,7 @@ def house(started: Installation) -> Iterator[Installation]:
     print(started.logs())
 
 
-def levels(stop_loss: int, take_profit: int) -> dict[str, Decimal]:
-    return {STOP_LOSS: Decimal(stop_loss), TAKE_PROFIT: Decimal(take_profit)}
-
-
 FIRST, MOVED = levels(41000, 46000), levels(42000, 45000)
-
-
-def fields(at: dict[str, Decimal]) -> dict[str, str]:
-    return {"PrixSL": str(at[STOP_LOSS]), "PrixTP": str(at[TAKE_PROFIT])}
 
 
 def guarded(house: Installation, account: str, at: dict[str, Decimal]) -> float:

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from guardian_core.accounts import AccountSpec, PaperSpec
 from guardian_core.domain.money import MarketKind
 from guardian_core.storage.schema import Webhook, WebhookState
+from tests.e2e.alert_levels import fields, levels
 from tests.e2e.installation import Answer, Installation, one_machine, services
 from tests.e2e.on_cluster import FORM, accounts_imported, cluster
 from tests.e2e.venue_books import ENTRY, LEGS, STOP_LOSS, TAKE_PROFIT
@@ -98,14 +99,6 @@ def house(started: Installation) -> Iterator[Installation]:
     started.ensure_running()
     yield started
     print(started.logs())
-
-
-def levels(stop_loss: int, take_profit: int) -> dict[str, Decimal]:
-    return {STOP_LOSS: Decimal(stop_loss), TAKE_PROFIT: Decimal(take_profit)}
-
-
-def fields(of: dict[str, Decimal]) -> dict[str, str]:
-    return {"PrixSL": str(of[STOP_LOSS]), "PrixTP": str(of[TAKE_PROFIT])}
 
 
 def account_of(name: str, market: MarketKind) -> str:

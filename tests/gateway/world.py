@@ -52,6 +52,7 @@ from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 from tests.simulation.loop import VirtualClock, VirtualTimeLoop
 from tests.support import rows
 from tests.support.ids import SeededIds
+from tests.support.loops import to_its_end
 
 T = TypeVar("T")
 D = Decimal
@@ -74,20 +75,9 @@ def on_virtual_time(
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
         with closing(VirtualTimeLoop(seed=1)) as loop:
-            loop.run_until_complete(_to_its_end(test(*args, **kwargs)))
+            loop.run_until_complete(to_its_end(test(*args, **kwargs)))
 
     return run
-
-
-async def _to_its_end(test: Coroutine[Any, Any, None]) -> None:
-    """Ends what the test left running, so that nothing outlives its loop."""
-    try:
-        await test
-    finally:
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from guardian_core.ports import Clock
+from tests.support.loops import to_its_end
 
 EPOCH = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 QUIET_S = 0.01
@@ -85,19 +86,8 @@ def on_jumping_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
         with closing(JumpingLoop()) as loop:
             asyncio.set_event_loop(loop)
             try:
-                loop.run_until_complete(_to_its_end(test(*args, **kwargs)))
+                loop.run_until_complete(to_its_end(test(*args, **kwargs)))
             finally:
                 asyncio.set_event_loop(None)
 
     return run
-
-
-async def _to_its_end(test: Coroutine[Any, Any, None]) -> None:
-    """Ends what the test left running, so that nothing outlives its loop."""
-    try:
-        await test
-    finally:
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
