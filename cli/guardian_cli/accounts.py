@@ -20,6 +20,7 @@ OPTIONS = {
     "--user-id": "userId",
     "--user-exchange-id": "accountId",
     "--leverage": "leverage",
+    "--margin-mode": "marginMode",
     "--guard-interval": "guardIntervalSeconds",
     "--symbol-map": "symbolMap",
     "--paused": "paused",
@@ -71,6 +72,9 @@ def add(  # noqa: PLR0913 - one option for each field of an account
         typer.Option("--amend", help="Paper: amends triggers in place.", show_default=False),
     ] = None,
     leverage: Annotated[str | None, _option("1 to 125; default 1.")] = None,
+    margin_mode: Annotated[
+        str | None, _option("Cross (default) or Isolated, where there is leverage.")
+    ] = None,
     direction: Annotated[
         str | None, _option("LongOnly or Both; default what the market allows.")
     ] = None,

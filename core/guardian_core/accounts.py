@@ -36,6 +36,13 @@ class Environment(StrEnum):
     LIVE = "Live"
 
 
+class MarginMode(StrEnum):
+    """What backs a leveraged position: the account's whole balance, or a part set aside for it."""
+
+    CROSS = "Cross"
+    ISOLATED = "Isolated"
+
+
 class PolicySpec(SpecModel):
     """What the account's owner lets Position Guardian do."""
 
@@ -94,6 +101,9 @@ class AccountSpec(SpecModel):
     """Symbols as alerts write them, and the symbols to trade for them."""
     leverage: Annotated[Decimal, Field(ge=1, le=125)] = Decimal(1)
     """How many times the free balance an entry may be worth, where the market has leverage."""
+    margin_mode: MarginMode = MarginMode.CROSS
+    """What backs a position where the market has leverage: Cross, the account's whole balance, or
+    Isolated, what was set aside for that position."""
     paused: bool = False
     """No new entries; exits and guarding go on."""
     policy: PolicySpec = PolicySpec()

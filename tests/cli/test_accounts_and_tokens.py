@@ -29,6 +29,7 @@ def test_every_option_reaches_its_field(guardian: Guardian) -> None:
         "--user-id": "me",
         "--user-exchange-id": "wide",
         "--leverage": "3",
+        "--margin-mode": "Isolated",
         "--direction": "LongOnly",
         "--on-crossed-stop": "Alert",
         "--repeat-entry": "Add",

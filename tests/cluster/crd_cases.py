@@ -130,6 +130,7 @@ ACCOUNT_CASES = [
     _case(ACCOUNTS, "spec.guardIntervalSeconds", "maximum", "less than or equal to 4", 4, 4.5),
     *_decimal(ACCOUNTS, "spec.leverage", LEVERAGE, "1", "0.9"),
     _case(ACCOUNTS, "spec.leverage", "rule", LEVERAGE, "125", "126"),
+    _enum(ACCOUNTS, "spec.marginMode", "Isolated", "isolated", '"Cross", "Isolated"'),
     _enum(ACCOUNTS, "spec.policy.direction", "LongOnly", "Short", '"LongOnly", "Both"'),
     _enum(ACCOUNTS, "spec.policy.onCrossedStop", "Alert", "Ignore", '"Close", "Alert"'),
     _enum(ACCOUNTS, "spec.policy.repeatEntry", "Add", "Yes", '"Ignore", "Add"'),

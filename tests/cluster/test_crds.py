@@ -158,6 +158,7 @@ def test_an_account_gets_its_defaults(desk: Desk) -> None:
         "userId": "",
         "guardIntervalSeconds": 3,
         "leverage": "1",
+        "marginMode": "Cross",
         "paused": False,
         "policy": {
             "direction": "Both",

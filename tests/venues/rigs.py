@@ -1,8 +1,8 @@
 """Each adapter with the fake venue that it trades on: what the contract is tested against."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 from guardian_core.accounts import AccountSpec, Environment, PaperSpec
 from guardian_core.domain.money import MarketKind
 from guardian_core.ports import Clock
-from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm, spot, usdm
-from guardian_gateway.venues.exchange.client import Client
+from guardian_gateway.venues.catalogue import EXCHANGES
 from guardian_gateway.venues.exchange.keys import KeyFiles, Keys
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import MemoryStore, PaperExchange, PaperVenue
 from guardian_gateway.venues.port import Venue
-from tests.venues.fake.binance_spot import FakeSpot
-from tests.venues.fake.binance_usdm import FakeUsdm
-from tests.venues.fake.server import Wire
+from tests.venues.families import binance
+from tests.venues.families.under_test import UnderTest
 from tests.venues.loop import clock as running_clock
 
 ACCOUNT = "main"
@@ -42,10 +41,9 @@ class Rig:
         self.exchange.set_price(symbol, Decimal(price), self.clock.now())
 
 
-ADAPTERS: dict[str, tuple[Any, Any, Callable[..., Wire]]] = {
-    "binanceusdm": (BinanceUsdm, usdm.WIRING, FakeUsdm),
-    "binance": (BinanceSpot, spot.WIRING, FakeSpot),
-}
+ADAPTERS: dict[str, UnderTest] = {**binance.UNDER_TEST}
+SPOTS = [name for name in ADAPTERS if EXCHANGES[name].market is MarketKind.SPOT]
+DERIVATIVES = [name for name in ADAPTERS if name not in SPOTS]
 RIGS = ("paper", "paper spot", *ADAPTERS)
 
 
@@ -55,17 +53,11 @@ async def rig(name: str, folder: Path, clock: Clock, **how: Any) -> AsyncIterato
     if name not in ADAPTERS:
         yield _paper(clock, MarketKind.SPOT if name.endswith("spot") else MarketKind.LINEAR)
         return
-    adapter, wiring, make = ADAPTERS[name]
-    wire = make(clock=running_clock(), **how)
+    wire = ADAPTERS[name].fake(clock=running_clock(), **how)
     await wire.start()
     wire.set_price(PRICE)
-    client = Client(
-        replace(wiring, elsewhere=wire.url),
-        Environment.LIVE,
-        stored_keys(folder, wire.key, wire.secret),
-        clock,
-    )
-    venue = adapter(client, clock)
+    keys = stored_keys(folder, wire.key, wire.secret, wire.passphrase)
+    venue = ADAPTERS[name].adapter(Surroundings(Environment.LIVE, keys, clock, elsewhere=wire.url))
     try:
         yield Rig(venue, wire.exchange, clock, wire)
     finally:
@@ -73,9 +65,9 @@ async def rig(name: str, folder: Path, clock: Clock, **how: Any) -> AsyncIterato
         await wire.stop()
 
 
-def stored_keys(folder: Path, key: str, secret: str) -> KeyFiles:
+def stored_keys(folder: Path, key: str, secret: str, passphrase: str = "") -> KeyFiles:
     files = KeyFiles(ACCOUNT, folder / ACCOUNT)
-    files.store(Keys(key, secret))
+    files.store(Keys(key, secret, passphrase))
     return files
 
 

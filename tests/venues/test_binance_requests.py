@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from guardian_core.domain.errors import CallerError
+from guardian_core.domain.errors import CallerError, Rejected
 from guardian_core.domain.orders import TriggerBasis
 from tests.support.paper import body
 from tests.venues import loop
@@ -261,11 +261,28 @@ async def test_leverage_is_set_and_read_back(tmp_path):
     async with rig("binanceusdm", tmp_path, loop.clock()) as made:
         await bought(made)
         assert await sent(made, made.venue.set_leverage(SYMBOL, D(5))) == [
+            ("GET /fapi/v1/symbolConfig", {"symbol": "BTCUSDT"}),
             ("POST /fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": "5"}),
+            ("GET /fapi/v1/symbolConfig", {"symbol": "BTCUSDT"}),
+        ]
+        # What stands already is not set again.
+        assert await sent(made, made.venue.set_leverage(SYMBOL, D(5))) == [
             ("GET /fapi/v1/symbolConfig", {"symbol": "BTCUSDT"}),
         ]
         with pytest.raises(CallerError, match="not whole"):
             await made.venue.set_leverage(SYMBOL, D("2.5"))
+
+
+@on_jumping_time
+async def test_the_margin_mode_is_set_where_it_is_another(tmp_path):
+    async with rig("binanceusdm", tmp_path, loop.clock()) as made:
+        made.wire.margin_types["BTCUSDT"] = "ISOLATED"
+        asked = await sent(made, made.venue.set_leverage(SYMBOL, D(1)))
+        assert ("POST /fapi/v1/marginType", {"symbol": "BTCUSDT", "marginType": "CROSSED"}) in asked
+        await bought(made)
+        made.wire.margin_types["BTCUSDT"] = "ISOLATED"
+        with pytest.raises(Rejected, match="cannot be changed"):
+            await made.venue.set_leverage(SYMBOL, D(1))
 
 
 @pytest.mark.parametrize("name", ["binanceusdm", "binance"])

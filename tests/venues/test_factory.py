@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 
@@ -13,20 +12,16 @@ from guardian_core.domain.money import MarketKind
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.settings import load_settings
 from guardian_core.storage.inline import InlineDatabase
-from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm, make_spot, make_usdm
+from guardian_gateway.venues.binance import BinanceSpot, BinanceUsdm
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
-from guardian_gateway.venues.exchange.checks import CheckedVenue
 from guardian_gateway.venues.exchange.keys import KeyFolder, Keys, key_folder
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.factory import VENUES, make_exchange, venue_maker
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
-from tests.venues.fake.binance_spot import FakeSpot
-from tests.venues.fake.binance_usdm import FakeUsdm
 from tests.venues.loop import on_jumping_time
-from tests.venues.rigs import rig
-
-FAKES = {"binance": FakeSpot, "binanceusdm": FakeUsdm}
+from tests.venues.rigs import ADAPTERS, DERIVATIVES, rig
 
 
 def spec(venue, environment="Demo", **fields):
@@ -90,8 +85,8 @@ def test_a_trigger_price_that_a_venue_has_not_is_refused(tmp_path):
 
 def test_each_world_has_addresses_of_its_own(tmp_path):
     seen = {}
-    for name, facts in EXCHANGES.items():
-        for environment in facts.environments:
+    for name in ("binance", "binanceusdm"):
+        for environment in EXCHANGES[name].environments:
             made = make_exchange("main", spec(name, environment), KeyFolder(tmp_path), FakeClock())
             assert isinstance(made, BinanceSpot | BinanceUsdm)
             urls = made._client._opened().urls["api"]
@@ -118,15 +113,14 @@ def test_keys_are_in_the_home_or_in_the_folder_of_the_setting(tmp_path):
 # What an account is asked before it is trusted
 
 
-MAKERS: dict[str, Callable[..., CheckedVenue]] = {"binance": make_spot, "binanceusdm": make_usdm}
-
-
 async def findings(name, tmp_path, environment=Environment.LIVE, **how):
-    wire = FAKES[name](clock=loop.clock(), **how)
+    wire = ADAPTERS[name].fake(clock=loop.clock(), **how)
     await wire.start()
-    keys = KeyFolder(tmp_path)
-    keys.of("main").store(Keys("the-key", "the-secret"))
-    venue = MAKERS[name](environment, keys.of("main"), loop.clock(), wire.url)
+    keys = KeyFolder(tmp_path).of("main")
+    keys.store(Keys("the-key", "the-secret", wire.passphrase))
+    venue = ADAPTERS[name].adapter(
+        Surroundings(environment, keys, loop.clock(), elsewhere=wire.url)
+    )
     try:
         return {one.what: one for one in await venue.check()}
     finally:
@@ -143,7 +137,7 @@ async def test_a_sound_account_passes_its_check(name, tmp_path):
     found = await findings(name, tmp_path)
     assert all(one.ok for one in found.values()), found
     expected = {"trading", "withdrawal", "clock"}
-    assert found.keys() == expected | ({"position mode"} if name == "binanceusdm" else set())
+    assert found.keys() == expected | ({"position mode"} if name in DERIVATIVES else set())
 
 
 @pytest.mark.parametrize(
@@ -182,7 +176,7 @@ async def test_play_money_is_not_asked_about_withdrawals(name, tmp_path):
 # What listing costs
 
 
-@each_exchange
+@pytest.mark.parametrize("name", ["binance", "binanceusdm"])
 @on_jumping_time
 async def test_at_rest_the_orders_of_used_symbols_alone_are_listed(name, tmp_path):
     async with rig(name, tmp_path, loop.clock()) as made:

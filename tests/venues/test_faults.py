@@ -22,21 +22,27 @@ from tests.gateway.world import (
     stop_loss,
     take_profit,
 )
-from tests.venues.fake.troubles import TROUBLES
+from tests.venues.fake.troubles import troubles
 from tests.venues.loop import on_jumping_time
-from tests.venues.rigs import ADAPTERS
+from tests.venues.rigs import ADAPTERS, DERIVATIVES, SPOTS
 from tests.venues.wire_world import wire_world
 
-CREATES = {
-    "binanceusdm": {"order": "POST /fapi/v1/order", "leg": "POST /fapi/v1/algoOrder"},
-    "binance": {"order": "POST /api/v3/order", "pair": "POST /api/v3/orderList/oco"},
-}
-CANCELS = {"binanceusdm": "DELETE /fapi/v1/algoOrder", "binance": "DELETE /api/v3/order"}
 
-each_trouble = pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def each(names):
+    """Each adapter with each trouble that it may have."""
+    cases = [
+        pytest.param(name, trouble, id=f"{name}-{told}")
+        for name in names
+        for told, trouble in troubles(ADAPTERS[name].words).items()
+    ]
+    return pytest.mark.parametrize(("name", "trouble"), cases)
+
+
+each_trouble = each(ADAPTERS)
+each_on_derivatives = each(DERIVATIVES)
+each_on_pairs = each([name for name in SPOTS if ADAPTERS[name].pair])
 each_adapter = pytest.mark.parametrize("name", ADAPTERS)
-derivatives = pytest.mark.parametrize("name", ["binanceusdm"])
-spots = pytest.mark.parametrize("name", ["binance"])
+derivatives = pytest.mark.parametrize("name", DERIVATIVES)
 
 
 def strike(world, call, trouble):
@@ -59,14 +65,13 @@ async def held(world, **columns):
     return state_id
 
 
-@each_adapter
 @each_trouble
 @on_jumping_time
 async def test_an_entry_is_bought_once_or_never(name, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
         state_id = await world.state(status="pending")
         action = entry(await world.webhook())
-        strike(world, CREATES[name]["order"], trouble)
+        strike(world, ADAPTERS[name].order, trouble)
         first = only(await world.submit(state_id, action))
         check_told(first, trouble)
         again = only(await world.submit_when_resolved(state_id, action))
@@ -83,14 +88,13 @@ async def test_an_entry_is_bought_once_or_never(name, trouble, tmp_path):
         assert row.filled_quantity == (action.body.quantity if bought else 0)
 
 
-@derivatives
-@each_trouble
+@each_on_derivatives
 @on_jumping_time
 async def test_a_leg_is_placed_once_or_never(name, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
         state_id = await held(world)
         leg = stop_loss(state_id)
-        strike(world, CREATES[name]["leg"], trouble)
+        strike(world, ADAPTERS[name].leg, trouble)
         check_told(only(await world.submit(state_id, Submit((leg,)))), trouble)
         await world.settle()
         assert world.accepted(leg.client_order_id) == int(trouble.executes)
@@ -103,15 +107,14 @@ async def test_a_leg_is_placed_once_or_never(name, trouble, tmp_path):
             assert world.named() == [second.client_order_id]
 
 
-@spots
-@each_trouble
+@each_on_pairs
 @on_jumping_time
 async def test_a_pair_is_placed_whole_or_not_at_all(name, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
         state_id = await held(world)
         how: dict[str, Any] = {"quantity": SPOT_QUANTITY, "reduce_only": False}
         pair = (stop_loss(state_id, **how), take_profit(state_id, **how))
-        strike(world, CREATES[name]["pair"], trouble)
+        strike(world, ADAPTERS[name].pair, trouble)
         for outcome in (await world.submit(state_id, Submit(pair))).outcomes:
             check_told(outcome, trouble)
         await world.settle()
@@ -121,14 +124,13 @@ async def test_a_pair_is_placed_whole_or_not_at_all(name, trouble, tmp_path):
             assert await world.status(leg.client_order_id) == expected.value
 
 
-@each_adapter
 @each_trouble
 @on_jumping_time
 async def test_a_cancel_is_never_told_as_done_while_the_order_works(name, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
         state_id = await world.guarded_here()
         stop = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
-        strike(world, CANCELS[name], trouble)
+        strike(world, ADAPTERS[name].cancel, trouble)
         outcome = only(await world.submit(state_id, Cancel(world.ref(stop), "not wanted any more")))
         works = stop in world.named()
         if outcome.outcome is OutcomeKind.ACCEPTED:
@@ -142,9 +144,8 @@ async def test_a_cancel_is_never_told_as_done_while_the_order_works(name, troubl
         assert await world.status(stop) == expected.value
 
 
-@derivatives
 @pytest.mark.parametrize("at", ["create", "cancel"])
-@each_trouble
+@each_on_derivatives
 @on_jumping_time
 async def test_a_replaced_stop_stands_until_the_new_one_does(name, at, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
@@ -153,7 +154,7 @@ async def test_a_replaced_stop_stands_until_the_new_one_does(name, at, trouble, 
         await world.revise(state_id, revision=2)
         new = stop_loss(state_id, "42500", revision=2)
         ref = world.ref(old)
-        strike(world, CREATES[name]["leg"] if at == "create" else CANCELS[name], trouble)
+        strike(world, ADAPTERS[name].leg if at == "create" else ADAPTERS[name].cancel, trouble)
         await world.submit(state_id, Submit((new,), (ref,)), revision=2)
         standing = set(world.named()) & {old, new.client_order_id}
         assert standing, "no stop at all"
@@ -165,9 +166,8 @@ async def test_a_replaced_stop_stands_until_the_new_one_does(name, at, trouble, 
             assert (await world.status(order) == OrderStatus.OPEN.value) is works
 
 
-@spots
 @pytest.mark.parametrize("at", ["create", "cancel"])
-@each_trouble
+@each_on_pairs
 @on_jumping_time
 async def test_a_pair_is_replaced_by_a_whole_one_or_the_truth_is_known(name, at, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
@@ -180,7 +180,7 @@ async def test_a_pair_is_replaced_by_a_whole_one_or_the_truth_is_known(name, at,
         how: dict[str, Any] = {"quantity": SPOT_QUANTITY, "reduce_only": False, "revision": 2}
         pair = (stop_loss(state_id, "42500", **how), take_profit(state_id, **how))
         refs = tuple(world.ref(one) for one in old)
-        strike(world, CREATES[name]["pair"] if at == "create" else CANCELS[name], trouble)
+        strike(world, ADAPTERS[name].pair if at == "create" else ADAPTERS[name].cancel, trouble)
         await world.submit(state_id, Submit(pair, refs, cancel_first=True), revision=2)
         await world.settle()
         working = world.named()
@@ -191,7 +191,6 @@ async def test_a_pair_is_replaced_by_a_whole_one_or_the_truth_is_known(name, at,
                 assert is_open is (row.client_order_id in working)
 
 
-@each_adapter
 @each_trouble
 @on_jumping_time
 async def test_an_exit_sells_once_or_never(name, trouble, tmp_path):
@@ -199,7 +198,7 @@ async def test_an_exit_sells_once_or_never(name, trouble, tmp_path):
         state_id = await held(world, target_quantity=Decimal(0))
         quantity = SPOT_QUANTITY if world.rig.spot else "0.01"
         out = exit_body(state_id, quantity, reduce_only=not world.rig.spot)
-        strike(world, CREATES[name]["order"], trouble)
+        strike(world, ADAPTERS[name].order, trouble)
         check_told(only(await world.submit(state_id, Reduce(out))), trouble)
         await world.settle()
         assert world.accepted(out.client_order_id) == int(trouble.executes)

@@ -1,6 +1,7 @@
 """Which adapter serves an account."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 
 from guardian_core.accounts import AccountSpec, Environment
 from guardian_core.domain.errors import ConfigurationError
@@ -9,8 +10,15 @@ from guardian_gateway.desk import VenueMaker
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
 from guardian_gateway.venues.exchange.checks import CheckedVenue
 from guardian_gateway.venues.exchange.keys import KeyFolder
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import DatabaseStore, PaperStore, PaperVenue
 from guardian_gateway.venues.port import Venue
+
+ADAPTERS: Mapping[str, str] = {
+    "binance": "binance:BinanceSpot",
+    "binanceusdm": "binance:BinanceUsdm",
+}
+"""Module and class of each exchange's adapter."""
 
 VENUES = ("paper", *EXCHANGES)
 """Every venue that an account may name."""
@@ -51,14 +59,16 @@ def make_exchange(
     check_spec(account, spec)
     if keys is None:
         raise ConfigurationError(f"account {account}: this process has no folder of exchange keys")
-    # ccxt takes a second to load: only whoever trades on an exchange waits for it.
-    from guardian_gateway.venues.binance import make_spot, make_usdm  # noqa: PLC0415
+    around = Surroundings(spec.environment, keys.of(account), clock, spec.margin_mode, elsewhere)
+    return _adapter(spec.venue)(around)
 
-    makers: dict[str, Callable[..., CheckedVenue]] = {
-        "binance": make_spot,
-        "binanceusdm": make_usdm,
-    }
-    return makers[spec.venue](spec.environment, keys.of(account), clock, elsewhere)
+
+def _adapter(venue: str) -> Callable[[Surroundings], CheckedVenue]:
+    # ccxt takes a second to load: only whoever trades on an exchange waits for it.
+    module, _, name = ADAPTERS[venue].partition(":")
+    adapter: Callable[[Surroundings], CheckedVenue]
+    adapter = getattr(importlib.import_module(f"guardian_gateway.venues.{module}"), name)
+    return adapter
 
 
 def check_spec(account: str, spec: AccountSpec) -> None:

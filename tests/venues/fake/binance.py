@@ -3,30 +3,23 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from guardian_core.domain.errors import CallerError, OrderGone, Rejected, RejectReason
 from guardian_core.domain.money import plain
-from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderStatus, OrderType, Role
-from guardian_gateway.venues.paper.instruments import instruments
+from guardian_core.domain.orders import OrderBody, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperFill, PaperOrder
-from tests.venues.fake.server import Asked, Handler, Problem, Wire
+from tests.venues.fake.core import CoreWire, ms
+from tests.venues.fake.server import Asked, Handler, Problem
 
-D = Decimal
-Refusals = tuple[tuple[RejectReason, str, int, str], ...]
 DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass
-class BinanceWire(Wire):
-    """`names`: the client order id of each of the core's orders: here an id may be used again
-    once its order works no more, in the core never."""
+class BinanceWire(CoreWire):
+    """One account. `window_ms`: the longest time that a question for fills may span."""
 
-    names: dict[str, str] = field(default_factory=dict)
-    can_trade: bool = True
-    can_withdraw: bool = False
+    window_ms: ClassVar[int] = DAY_MS
 
     def answer(self, asked: Asked, pairs: Mapping[str, str]) -> Any:
         open_to_all = self.public()
@@ -58,81 +51,31 @@ class BinanceWire(Wire):
     # Orders
 
     def create(self, pairs: Mapping[str, str], kind: OrderType, name: str) -> PaperOrder:
-        body = self.body(pairs, kind)
+        body = self.body_of(pairs, kind)
         self.check_name(name, pairs)
-        told = self.refusable(lambda: self.exchange.create(body, self.clock.now()))
-        self.names[told.ref.venue_order_id] = name
-        return self.order(told.ref.venue_order_id)
+        return self.place(body, name)
 
-    def body(self, pairs: Mapping[str, str], kind: OrderType, level: str = "") -> OrderBody:
+    def body_of(self, pairs: Mapping[str, str], kind: OrderType, level: str = "") -> OrderBody:
+        given: dict[str, Any] = dict(pairs)
+        if "side" in given:
+            given["side"] = given["side"].lower()
         trigger = level or pairs.get("triggerPrice") or pairs.get("stopPrice")
-        price = pairs.get("price")
-        try:
-            return OrderBody(
-                client_order_id=f"core-{len(self.asked)}-{level}-{kind}",
-                role=Role(kind.value) if kind.is_conditional else Role.ENTRY,
-                symbol=pairs["symbol"],
-                side=OrderSide(pairs["side"].lower()),
-                type=kind,
-                quantity=D(pairs["quantity"]),
-                revision=1,
-                attempt=1,
-                price=D(level or price or 0) if kind is OrderType.LIMIT else None,
-                trigger_price=D(trigger) if trigger and kind.is_conditional else None,
-                reduce_only=pairs.get("reduceOnly") == "true",
-            )
-        except KeyError as error:
-            raise Problem(400, -1102, f"Mandatory parameter {error} was not sent.") from None
-        except CallerError as error:
-            raise Problem(400, -1106, str(error)) from None
+        given |= {"trigger": trigger, "price": level or pairs.get("price")}
+        given["reduce_only"] = pairs.get("reduceOnly") == "true"
+        return self.body(kind, given)
 
-    def refusable(self, command: Any) -> Any:
-        try:
-            return command()
-        except Rejected as error:
-            raise self.refusal(error) from None
+    def wrong(self, message: str) -> Problem:
+        return Problem(400, -1106, message)
 
-    refusals: ClassVar[Refusals] = ()
-    window_ms: ClassVar[int] = DAY_MS
-    """The longest time that a question for fills may span."""
-
-    def refusal(self, error: Rejected) -> Problem:
-        """The first that fits: by reason and by a word of the core's message."""
-        for reason, word, code, message in self.refusals:
-            if error.reason is reason and word in str(error):
-                return Problem(400, code, message)
-        return Problem(400, -1106, str(error))
+    def gone(self) -> Problem:
+        return unknown_order()
 
     def check_name(self, name: str, pairs: Mapping[str, str]) -> None:
         raise NotImplementedError
 
-    def is_named(self, name: str) -> bool:
-        """Whether a working order carries this id."""
-        return any(self.names.get(o.order_id) == name for o in self.exchange._book.working)
-
-    def order(self, order_id: str) -> PaperOrder:
-        found = self.exchange._book.order(order_id)
-        assert found is not None
-        return found
-
-    def orders(self, symbol: str | None = None) -> list[PaperOrder]:
-        """All that can be seen by now, oldest first."""
-        table = self.exchange._book._table(PaperOrder)
-        seen = [order for order in table.values() if not order.forgotten]
-        seen = [order for order in seen if symbol in (None, order.symbol)]
-        now = self.clock.now()
-        seen = [o for o in seen if (now - o.created_at).total_seconds() >= self.lag_s]
-        return sorted(seen, key=lambda order: order.number)
-
-    def cancel(self, order_id: str) -> None:
-        try:
-            self.exchange.cancel(order_id, self.clock.now())
-        except OrderGone:
-            raise unknown_order() from None
-
     def fills(self, pairs: Mapping[str, str]) -> list[PaperFill]:
         """By time or by number, oldest first."""
-        wanted = [f for f in self.exchange._book.fills.values() if f.symbol == pairs["symbol"]]
+        wanted = self.fills_of(pairs["symbol"])
         if "fromId" in pairs:
             wanted = [fill for fill in wanted if int(fill.fill_id) >= int(pairs["fromId"])]
         if "startTime" in pairs:
@@ -142,29 +85,14 @@ class BinanceWire(Wire):
                 raise Problem(400, -1127, "Lookup interval is too big.")
             wanted = [fill for fill in wanted if start <= ms(fill.at) <= end]
         limit = int(pairs.get("limit", "500"))
-        wanted = sorted(wanted, key=lambda fill: int(fill.fill_id))
         from_the_start = "fromId" in pairs or "startTime" in pairs
         return wanted[:limit] if from_the_start else wanted[-limit:]
-
-    def number_of(self, ref: OrderRef) -> str:
-        """The number under which the venue shows one of the core's orders."""
-        return ref.venue_order_id
-
-    # Small things
 
     def last(self, symbol: str) -> str:
         price = self.exchange.price(symbol)
         if price is None:
             raise Problem(400, -1121, "Invalid symbol.")
         return plain(price.last)
-
-    def instruments(self) -> list[dict[str, Any]]:
-        return [
-            self.listed(one) for one in instruments(self.rules.market, self.rules.quote).values()
-        ]
-
-    def listed(self, one: Any) -> dict[str, Any]:
-        raise NotImplementedError
 
 
 def unknown_order() -> Problem:
@@ -173,10 +101,6 @@ def unknown_order() -> Problem:
 
 def no_order() -> Problem:
     return Problem(400, -2013, "Order does not exist.")
-
-
-def ms(at: Any) -> int:
-    return int(at.timestamp() * 1000)
 
 
 def status(order: PaperOrder) -> str:

@@ -9,7 +9,8 @@ from guardian_core.domain.money import ZERO, MarketKind, plain
 from guardian_core.domain.orders import OrderType
 from guardian_gateway.venues.paper.records import PaperOrder
 from guardian_gateway.venues.paper.rules import Rules
-from tests.venues.fake.binance import BinanceWire, Refusals, ms, no_order, status, unknown_order
+from tests.venues.fake.binance import BinanceWire, no_order, status, unknown_order
+from tests.venues.fake.core import Refusals, ms
 from tests.venues.fake.server import Handler, Problem
 
 _ABOVE = {"TAKE_PROFIT": OrderType.TAKE_PROFIT, "LIMIT_MAKER": OrderType.LIMIT}
@@ -56,11 +57,10 @@ class FakeSpot(BinanceWire):
         for name in names:
             self.check_name(name, pairs)
         level = pairs.get("aboveStopPrice") or pairs["abovePrice"]
-        below = self.body(pairs, OrderType.STOP_LOSS, pairs["belowStopPrice"])
-        above = self.body(pairs, _ABOVE[pairs["aboveType"]], level)
-        made = self.refusable(lambda: self.exchange.create_pair(below, above, self.clock.now()))
-        self.names |= {o.ref.venue_order_id: name for o, name in zip(made, names, strict=True)}
-        reports = [self.shown(self.order(one.ref.venue_order_id)) for one in made]
+        below = self.body_of(pairs, OrderType.STOP_LOSS, pairs["belowStopPrice"])
+        above = self.body_of(pairs, _ABOVE[pairs["aboveType"]], level)
+        made = self.place_pair(below, above, names)
+        reports = [self.shown(one) for one in made]
         return {
             "orderListId": int(made[0].pair_id or 0),
             "contingencyType": "OCO",

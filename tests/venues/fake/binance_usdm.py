@@ -9,15 +9,8 @@ from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.money import ZERO, plain
 from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperOrder, ratio
-from tests.venues.fake.binance import (
-    DAY_MS,
-    BinanceWire,
-    Refusals,
-    ms,
-    no_order,
-    status,
-    unknown_order,
-)
+from tests.venues.fake.binance import DAY_MS, BinanceWire, no_order, status, unknown_order
+from tests.venues.fake.core import Refusals, ms
 from tests.venues.fake.server import Handler, Problem
 
 ALGO_NUMBERS_FROM = 2_000_000_000
@@ -34,6 +27,7 @@ class FakeUsdm(BinanceWire):
     hides_ended: bool = False
     child_name: str = "autoclose"
     bases: dict[str, str] = field(default_factory=dict)
+    margin_types: dict[str, str] = field(default_factory=dict)
 
     def public(self) -> Mapping[str, Handler]:
         return {
@@ -58,6 +52,7 @@ class FakeUsdm(BinanceWire):
             "GET /fapi/v3/balance": self._balances,
             "GET /fapi/v1/userTrades": self._trades,
             "POST /fapi/v1/leverage": self._set_leverage,
+            "POST /fapi/v1/marginType": self._set_margin_type,
             "GET /fapi/v1/symbolConfig": self._symbol_config,
             "GET /fapi/v1/positionSide/dual": lambda _: {"dualSidePosition": self.hedge},
             "GET /fapi/v2/account": lambda _: {"canTrade": self.can_trade, "assets": []},
@@ -271,7 +266,16 @@ class FakeUsdm(BinanceWire):
 
     def _symbol_config(self, pairs: Mapping[str, str]) -> Any:
         stands = self.exchange._book.leverage(pairs["symbol"]) or self.rules.leverage
-        return [{"symbol": pairs["symbol"], "leverage": int(stands), "marginType": "CROSSED"}]
+        margin_type = self.margin_types.get(pairs["symbol"], "CROSSED")
+        return [{"symbol": pairs["symbol"], "leverage": int(stands), "marginType": margin_type}]
+
+    def _set_margin_type(self, pairs: Mapping[str, str]) -> Any:
+        if self.margin_types.get(pairs["symbol"], "CROSSED") == pairs["marginType"]:
+            raise Problem(400, -4046, "No need to change margin type.")
+        if any(held.symbol == pairs["symbol"] for held in self.exchange.positions()):
+            raise Problem(400, -4048, "Margin type cannot be changed if there exists position.")
+        self.margin_types[pairs["symbol"]] = pairs["marginType"]
+        return {"code": 200, "msg": "success"}
 
     def _ticker(self, pairs: Mapping[str, str]) -> Any:
         return {

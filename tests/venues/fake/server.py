@@ -77,6 +77,7 @@ class Wire:
     rules: Rules = field(default_factory=Rules)
     key: str = "the-key"
     secret: str = "the-secret"
+    passphrase: str = ""
     lag_s: float = 0.0
     ahead_s: float = 0.0
     asked: list[Asked] = field(default_factory=list)
@@ -112,9 +113,7 @@ class Wire:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.text()
-        raw = body if request.method in ("POST", "PUT") else request.query_string
-        pairs = dict(parse_qsl(raw, keep_blank_values=True))
+        raw, pairs = self.read(request, await request.text())
         shown = {name: value for name, value in pairs.items() if name not in UNSIGNED}
         asked = Asked(request.method, request.path, shown, dict(request.headers), raw)
         self.asked.append(asked)
@@ -134,8 +133,16 @@ class Wire:
         try:
             return 200, json.dumps(self.answer(asked, pairs)), headers
         except Problem as problem:
-            told = {"code": problem.code, "msg": problem.message}
-            return problem.status, json.dumps(told), headers
+            return problem.status, json.dumps(self.told(problem)), headers
+
+    def read(self, request: web.Request, body: str) -> tuple[str, dict[str, str]]:
+        """What is signed of a request, and its parameters."""
+        raw = body if request.method in ("POST", "PUT") else request.query_string
+        return raw, dict(parse_qsl(raw, keep_blank_values=True))
+
+    def told(self, problem: Problem) -> Any:
+        """An error's JSON."""
+        return {"code": problem.code, "msg": problem.message}
 
     def answer(self, asked: Asked, pairs: Mapping[str, str]) -> Any:
         """What the venue answers to a request; raises Problem."""

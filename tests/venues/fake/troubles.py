@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.venues.fake.server import BREAKS_OFF, HANGS, HTML, RESETS
+from tests.venues.families.under_test import OwnWords
 
 JSON = {"Content-Type": "application/json"}
 PAGE = {"Content-Type": "text/html"}
@@ -18,7 +19,7 @@ class Trouble:
     surely_not: bool = False
 
 
-TROUBLES = {
+ANYWHERE = {
     "hangs, not done": Trouble(False, HANGS),
     "hangs, done": Trouble(True, HANGS),
     "reset before": Trouble(False, RESETS),
@@ -31,24 +32,20 @@ TROUBLES = {
     "another JSON 200": Trouble(True, (200, '{"ok": true}', JSON)),
     "502, not done": Trouble(False, (502, HTML, PAGE)),
     "502, done": Trouble(True, (502, HTML, PAGE)),
-    "503 unknown, not done": Trouble(
-        False, (503, '{"code": -1000, "msg": "An unknown error occurred"}', JSON)
-    ),
-    "503 unknown, done": Trouble(
-        True, (503, '{"code": -1000, "msg": "An unknown error occurred"}', JSON)
-    ),
     "504, done": Trouble(True, (504, HTML, PAGE)),
-    "timeout of its own, done": Trouble(
-        True, (408, '{"code": -1007, "msg": "Timeout waiting for response"}', JSON)
-    ),
     "maintenance": Trouble(False, (503, HTML, PAGE)),
     "403 of a firewall": Trouble(False, (403, HTML, PAGE)),
     "429": Trouble(False, (429, HTML, {**PAGE, "Retry-After": "2"}), surely_not=True),
     "418": Trouble(False, (418, HTML, {**PAGE, "Retry-After": "3"}), surely_not=True),
-    "overloaded": Trouble(
-        False, (503, '{"code": -1008, "msg": "Server is overloaded"}', JSON), surely_not=True
-    ),
-    "clock is off": Trouble(
-        False, (400, '{"code": -1021, "msg": "outside of the recvWindow"}', JSON), surely_not=True
-    ),
 }
+
+
+def troubles(words: OwnWords) -> dict[str, Trouble]:
+    """Those of any connection, and those in a venue's own words."""
+    return ANYWHERE | {
+        "unknown to itself, not done": Trouble(False, (*words.unknown, JSON)),
+        "unknown to itself, done": Trouble(True, (*words.unknown, JSON)),
+        "timeout of its own, done": Trouble(True, (*words.timed_out, JSON)),
+        "overloaded": Trouble(False, (*words.busy, JSON), surely_not=True),
+        "clock is off": Trouble(False, (*words.clock_off, JSON), surely_not=True),
+    }

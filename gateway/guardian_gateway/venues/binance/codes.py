@@ -62,6 +62,8 @@ USDM = ErrorTable(
         "-4024": Why.INVALID_ORDER,
         "-4028": Why.INVALID_ORDER,
         "-4045": Why.NOT_PERMITTED,
+        "-4047": Why.NOT_PERMITTED,
+        "-4048": Why.NOT_PERMITTED,
         "-4061": Why.NOT_PERMITTED,
         "-4087": Why.NOT_PERMITTED,
         "-4088": Why.NOT_PERMITTED,

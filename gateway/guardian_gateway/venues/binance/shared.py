@@ -1,25 +1,23 @@
 """What Binance's two markets have in common: words, instruments, and how fills are asked for."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from guardian_core.domain.errors import Ambiguous, CallerError
+from guardian_core.domain.errors import CallerError
 from guardian_core.domain.money import (
-    EXACT,
-    MAX_DIGITS_AFTER_POINT,
     Instrument,
     MarketKind,
-    plain,
 )
-from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderStatus, OrderType
+from guardian_core.domain.orders import OrderRef, OrderSide, OrderStatus, OrderType
 from guardian_gateway.venues.exchange.errors import Strange
+from guardian_gateway.venues.exchange.markets import Listing, by_symbol
+from guardian_gateway.venues.exchange.orders import short
 from guardian_gateway.venues.exchange.reading import Row, number, rows, text, to_ms
-from guardian_gateway.venues.port import VenueFill, VenueOrder
+from guardian_gateway.venues.port import VenueFill
 
 PAGE = 1000
 """Trades in one answer, at most."""
-FINEST = Decimal(1).scaleb(-MAX_DIGITS_AFTER_POINT)
 
 STATUSES = {
     "NEW": OrderStatus.OPEN,
@@ -70,32 +68,12 @@ def status_of(source: Row) -> OrderStatus:
         raise Strange(f"order status {source['status']}") from None
 
 
-def average_price(value: Decimal, quantity: Decimal) -> Decimal | None:
-    """Of fills that cost `value` together, as fine as the database keeps it."""
-    if quantity <= 0 or value <= 0:
-        return None
-    return EXACT.quantize(EXACT.divide(value, quantity), FINEST)
-
-
-def one_of_ours(body: OrderBody, allowed: Iterable[tuple[OrderType, bool]], venue: str) -> None:
-    """Only shapes (type, reduce-only) that are proved are sent. Raises CallerError."""
-    if (body.type, body.reduce_only) not in allowed:
-        shape = f"{body.type.value}{' reduce-only' if body.reduce_only else ''}"
-        raise CallerError("type", f"{venue} is not sent a {shape} order", "see docs/venues.md")
-
-
 def named(order: OrderRef) -> dict[str, str]:
     """How a plain order is named in a request: by its number, or by our id where that is all
     there is."""
     if order.venue_order_id:
         return {"symbol": order.symbol, "orderId": order.venue_order_id}
     return {"symbol": order.symbol, "origClientOrderId": order.client_order_id or ""}
-
-
-def check_is_of(order: VenueOrder, body: OrderBody) -> None:
-    """Raises Ambiguous where the answer to a create is about another order."""
-    if order.ref.client_order_id != body.client_order_id:
-        raise Ambiguous("the venue's answer is about another order")
 
 
 def filters_of(source: Row) -> Mapping[str, Row]:
@@ -113,24 +91,19 @@ def instrument_of(source: Row, kind: MarketKind, min_notional: Decimal) -> Instr
         base=text(source, "baseAsset"),
         quote=text(source, "quoteAsset"),
         kind=kind,
-        tick=_short(number(filters["PRICE_FILTER"], "tickSize")),
-        step=_short(max(number(lot, "stepSize") for lot in lots)),
-        min_quantity=_short(max(number(lot, "minQty") for lot in lots)),
-        min_notional=_short(min_notional),
+        tick=short(number(filters["PRICE_FILTER"], "tickSize")),
+        step=short(max(number(lot, "stepSize") for lot in lots)),
+        min_quantity=short(max(number(lot, "minQty") for lot in lots)),
+        min_notional=short(min_notional),
     )
 
 
-def _short(value: Decimal) -> Decimal:
-    """Without the zeros that Binance pads with."""
-    return Decimal(plain(value))
-
-
-def instruments_of(
+def listings_of(
     answer: Row, is_ours: Callable[[Row], bool], make: Callable[[Row], Instrument]
-) -> dict[str, Instrument]:
+) -> dict[str, Listing]:
     """Every symbol, halted ones too, since positions stay. One that cannot be read is left out,
     not all the others with it."""
-    found: dict[str, Instrument] = {}
+    found: list[Listing] = []
     for source in rows(answer.get("symbols")):
         if not is_ours(source):
             continue
@@ -138,8 +111,8 @@ def instruments_of(
             one = make(source)
         except (Strange, CallerError):
             continue
-        found[one.symbol] = one
-    return found
+        found.append(Listing(one, one.symbol))
+    return by_symbol(found)
 
 
 Ask = Callable[[dict[str, str]], Awaitable[Sequence[VenueFill]]]

@@ -7,26 +7,21 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from guardian_core.accounts import Environment
 from guardian_core.domain.errors import Ambiguous, CallerError, OrderGone
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderType, Role
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
-from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import spot_words as words
 from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
 from guardian_gateway.venues.binance.permissions import permission_findings
 from guardian_gateway.venues.binance.shared import (
-    check_is_of,
     every_fill,
-    instruments_of,
     latest_fills,
+    listings_of,
     named,
-    one_of_ours,
 )
 from guardian_gateway.venues.exchange.checks import (
     Finding,
@@ -36,10 +31,11 @@ from guardian_gateway.venues.exchange.checks import (
 )
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.interest import Interest
-from guardian_gateway.venues.exchange.keys import KeyFiles
-from guardian_gateway.venues.exchange.markets import Markets
+from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
 WIRING = Wiring(
@@ -59,24 +55,16 @@ CAPABILITIES = Capabilities(
 FILLS_WINDOW = timedelta(hours=24)
 
 
-def make_spot(
-    environment: Environment, keys: KeyFiles, clock: Clock, elsewhere: str | None = None
-) -> "BinanceSpot":
-    """See `factory.make_exchange`."""
-    wiring = replace(WIRING, elsewhere=elsewhere)
-    return BinanceSpot(Client(wiring, environment, keys, clock), clock)
-
-
 class BinanceSpot:
-    """One account."""
+    """One account. Made without I/O."""
 
     name = "binance"
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        self._client = client
-        self._interest = Interest(clock)
-        self._clock = clock
-        self._markets = Markets(clock, self._read_market, self.name)
+    def __init__(self, around: Surroundings) -> None:
+        self._client = Client(WIRING, around)
+        self._interest = Interest(around.clock)
+        self._clock = around.clock
+        self._markets = Markets(around.clock, self._read_market, self.name)
         self._names = OrderNames(self._read_name)
 
     def capabilities(self) -> Capabilities:
@@ -197,13 +185,13 @@ class BinanceSpot:
         except OrderGone:
             return None
 
-    async def _read_market(self, symbol: str) -> dict[str, Instrument]:
+    async def _read_market(self, symbol: str) -> dict[str, Listing]:
         """One symbol's alone: all of them are many megabytes."""
         try:
             return await self._client.read(
                 "publicGetExchangeInfo",
                 {"symbol": symbol},
-                lambda answer: instruments_of(row(answer), words.is_spot, words.instrument),
+                lambda answer: listings_of(row(answer), words.is_spot, words.instrument),
                 signed=False,
             )
         except CallerError:

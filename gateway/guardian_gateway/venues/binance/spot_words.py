@@ -16,13 +16,13 @@ from guardian_core.domain.orders import (
     TriggerBasis,
 )
 from guardian_gateway.venues.binance.shared import (
-    average_price,
     filters_of,
     instrument_of,
     side_of,
     status_of,
     type_of,
 )
+from guardian_gateway.venues.exchange.orders import average_price
 from guardian_gateway.venues.exchange.reading import (
     Row,
     flag,

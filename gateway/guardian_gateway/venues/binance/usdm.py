@@ -10,12 +10,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from guardian_core.accounts import Environment
 from guardian_core.domain.errors import (
     Ambiguous,
     CallerError,
@@ -28,17 +26,15 @@ from guardian_core.domain.errors import (
 from guardian_core.domain.money import Instrument, plain
 from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, Role
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
-from guardian_core.ports import Clock
 from guardian_gateway.venues.binance import usdm_words as words
 from guardian_gateway.venues.binance.codes import USDM, read_code, read_time_ms
 from guardian_gateway.venues.binance.permissions import permission_findings
 from guardian_gateway.venues.binance.shared import (
-    check_is_of,
     every_fill,
-    instruments_of,
+    listings_of,
     named,
-    one_of_ours,
 )
+from guardian_gateway.venues.exchange.asking import both
 from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
@@ -48,10 +44,11 @@ from guardian_gateway.venues.exchange.checks import (
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.interest import Interest
-from guardian_gateway.venues.exchange.keys import KeyFiles
-from guardian_gateway.venues.exchange.markets import Markets
+from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows, text, to_ms
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
 WIRING = Wiring(
@@ -76,25 +73,18 @@ HISTORY = timedelta(days=3)
 MODE_GOOD_FOR_S = 600.0
 
 
-def make_usdm(
-    environment: Environment, keys: KeyFiles, clock: Clock, elsewhere: str | None = None
-) -> "BinanceUsdm":
-    """See `factory.make_exchange`."""
-    wiring = replace(WIRING, elsewhere=elsewhere)
-    return BinanceUsdm(Client(wiring, environment, keys, clock), clock)
-
-
 class BinanceUsdm:
-    """One account."""
+    """One account. Made without I/O."""
 
     name = "binanceusdm"
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        self._client = client
-        self._interest = Interest(clock)
-        self._clock = clock
-        self._markets = Markets(clock, self._read_markets, self.name)
+    def __init__(self, around: Surroundings) -> None:
+        self._client = Client(WIRING, around)
+        self._interest = Interest(around.clock)
+        self._clock = around.clock
+        self._markets = Markets(around.clock, self._read_markets, self.name)
         self._names = OrderNames(self._read_name)
+        self._margin_mode = around.margin_mode
         self._one_way_until_s = 0.0
 
     def capabilities(self) -> Capabilities:
@@ -136,7 +126,7 @@ class BinanceUsdm:
         return [await self._as_it_stands(order) for order in conditional] + plain_ones
 
     async def find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
-        algo, order = await _both(
+        algo, order = await both(
             self._algo(client_order_id), self._plain(symbol, origClientOrderId=client_order_id)
         )
         algo = algo or (None if order else await self._past_algo(symbol, client_order_id))
@@ -159,7 +149,7 @@ class BinanceUsdm:
     async def price(self, symbol: str) -> Price:
         """Last and mark price."""
         began_s = self._clock.monotonic()
-        last, mark = await _both(
+        last, mark = await both(
             self._client.read(
                 "fapiPublicV2GetTickerPrice",
                 {"symbol": symbol},
@@ -223,23 +213,33 @@ class BinanceUsdm:
             raise Ambiguous(f"cancelled, and still {ended.status.value}")
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
-        """Sets it, and reads it back. Raises CallerError for a part of a whole."""
+        """Leverage and margin mode: set where they are not so yet, and read back. Raises
+        CallerError for a part of a whole."""
         if leverage != leverage.to_integral_value():
             raise CallerError("leverage", f"{leverage} is not whole", "Binance takes whole numbers")
-        await self._client.write(
-            "fapiPrivatePostLeverage",
-            {"symbol": symbol, "leverage": plain(leverage)},
-            lambda answer: number(row(answer), "leverage"),
-        )
-        try:
-            (config,) = await self._client.read(
-                "fapiPrivateGetSymbolConfig", {"symbol": symbol}, lambda a: [rows(a)[0]]
+        wanted = words.SymbolConfig(leverage, self._margin_mode)
+        stands = await self._config(symbol)
+        if stands.margin_mode is not wanted.margin_mode:
+            await self._client.write(
+                "fapiPrivatePostMarginType", words.margin_request(symbol, self._margin_mode), row
             )
-            stands = number(config, "leverage")
-        except (Strange, IndexError, Unavailable) as error:
-            raise NotSent(f"leverage of {symbol} not read back: {error}") from None
-        if stands != leverage:
-            raise NotSent(f"leverage of {symbol} is {stands}, not {leverage}")
+        if stands.leverage != leverage:
+            await self._client.write(
+                "fapiPrivatePostLeverage",
+                {"symbol": symbol, "leverage": plain(leverage)},
+                lambda answer: number(row(answer), "leverage"),
+            )
+        if stands != wanted and (stands := await self._config(symbol)) != wanted:
+            raise NotSent(f"{symbol} stands at {stands}, not {wanted}")
+
+    async def _config(self, symbol: str) -> words.SymbolConfig:
+        """Raises NotSent where it cannot be read."""
+        try:
+            return await self._client.read(
+                "fapiPrivateGetSymbolConfig", {"symbol": symbol}, words.symbol_config
+            )
+        except Unavailable as error:
+            raise NotSent(f"leverage of {symbol} not read: {error}") from None
 
     async def check(self) -> Sequence[Finding]:
         hedge, account = await asyncio.gather(
@@ -267,11 +267,11 @@ class BinanceUsdm:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _read_markets(self, _symbol: str) -> dict[str, Instrument]:
+    async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
         return await self._client.read(
             "fapiPublicGetExchangeInfo",
             {},
-            lambda answer: instruments_of(row(answer), words.is_linear, words.instrument),
+            lambda answer: listings_of(row(answer), words.is_linear, words.instrument),
             signed=False,
         )
 
@@ -345,12 +345,3 @@ def _cancelled_algo(answer: Any) -> str:
     if text(source, "code") != "200":
         raise Strange(f"cancel answered with code {source['code']}")
     return text(source, "algoId")
-
-
-async def _both(first: Any, second: Any) -> tuple[Any, Any]:
-    """Both answers; an error only after both have ended."""
-    done = await asyncio.gather(first, second, return_exceptions=True)
-    for one in done:
-        if isinstance(one, BaseException):
-            raise one
-    return done[0], done[1]

@@ -4,10 +4,11 @@ Plain orders and conditional ones are two services with two number spaces (`orde
 A conditional order that triggers becomes a plain one, its child, named by `actualOrderId`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from guardian_core.accounts import MarginMode
 from guardian_core.domain.errors import ConfigurationError
 from guardian_core.domain.money import Instrument, MarketKind, plain
 from guardian_core.domain.orders import (
@@ -34,6 +35,7 @@ from guardian_gateway.venues.exchange.reading import (
     number,
     number_above_zero,
     row,
+    rows,
     text,
     text_or_none,
 )
@@ -52,6 +54,7 @@ SHAPES = frozenset(
 
 _CONDITIONAL = {OrderType.STOP_LOSS: "STOP_MARKET", OrderType.TAKE_PROFIT: "TAKE_PROFIT_MARKET"}
 _WORKING_TYPES = {TriggerBasis.LAST: "CONTRACT_PRICE", TriggerBasis.MARK: "MARK_PRICE"}
+_MARGIN_MODES = {"CROSSED": MarginMode.CROSS, "ISOLATED": MarginMode.ISOLATED}
 _ALGO_STATUSES = {
     "NEW": OrderStatus.OPEN,
     "TRIGGERING": OrderStatus.OPEN,
@@ -161,6 +164,31 @@ def with_child(parent: VenueOrder, child: VenueOrder) -> VenueOrder:
 def _basis(source: Row) -> TriggerBasis | None:
     known = {name: basis for basis, name in _WORKING_TYPES.items()}
     return known.get(str(source.get("workingType")))
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolConfig:
+    """How a symbol is backed."""
+
+    leverage: Decimal
+    margin_mode: MarginMode
+
+    def __str__(self) -> str:
+        return f"{plain(self.leverage)}x {self.margin_mode.value}"
+
+
+def symbol_config(answer: Any) -> SymbolConfig:
+    for source in rows(answer)[:1]:
+        mode = _MARGIN_MODES.get(text(source, "marginType"))
+        if mode is None:
+            raise Strange(f"margin type {source['marginType']}")
+        return SymbolConfig(number(source, "leverage"), mode)
+    raise Strange("no symbol in the answer")
+
+
+def margin_request(symbol: str, mode: MarginMode) -> dict[str, str]:
+    names = {known: name for name, known in _MARGIN_MODES.items()}
+    return {"symbol": symbol, "marginType": names[mode]}
 
 
 def is_linear(source: Row) -> bool:

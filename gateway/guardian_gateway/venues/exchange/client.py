@@ -33,8 +33,8 @@ from guardian_gateway.venues.exchange.errors import (
     of_read,
     of_write,
 )
-from guardian_gateway.venues.exchange.keys import KeyFiles
 from guardian_gateway.venues.exchange.reading import Row, row
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 
 T = TypeVar("T")
 Params = Mapping[str, str]
@@ -50,8 +50,8 @@ LONGEST_WAIT_S = 600.0
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """How one venue is called. `time_call`: its clock, whose answer `read_time_ms` reads;
-    `read_code`: its code and message in an error's JSON. `elsewhere`: scheme and host instead of
-    the venue's own, for tests."""
+    `read_code`: its code and message in an error's JSON. `demo_is_sandbox`: whether ccxt's
+    sandbox switch is what leads to the venue's demo world."""
 
     ccxt_id: str
     table: ErrorTable
@@ -59,19 +59,17 @@ class Wiring:
     read_time_ms: Callable[[Row], int]
     read_code: Callable[[Row], tuple[str, str]]
     options: Mapping[str, Any] = field(default_factory=dict)
-    elsewhere: str | None = None
+    demo_is_sandbox: bool = False
 
 
 class Client:
     """One account's connection. Made without I/O; the first call opens it."""
 
-    def __init__(
-        self, wiring: Wiring, environment: Environment, keys: KeyFiles, clock: Clock
-    ) -> None:
+    def __init__(self, wiring: Wiring, around: Surroundings) -> None:
         self._wiring = wiring
-        self._environment = environment
-        self._keys = keys
-        self._clock = clock
+        self._around = around
+        self._keys = around.keys
+        self._clock = around.clock
         self._exchange: Any = None
         self._synced_at_s: float | None = None
         self._clock_is_off = False
@@ -85,7 +83,7 @@ class Client:
     @property
     def is_live(self) -> bool:
         """Whether real money is traded."""
-        return self._environment is Environment.LIVE
+        return self._around.environment is Environment.LIVE
 
     async def read(
         self, call: str, params: Params, parse: Callable[[Any], T], *, signed: bool = True
@@ -133,7 +131,7 @@ class Client:
 
     def _opened(self) -> Any:
         if self._exchange is None:
-            self._exchange = _make(self._wiring, self._environment, self._clock)
+            self._exchange = _make(self._wiring, self._around)
         return self._exchange
 
     async def _prepare(self, *, fresh_clock: bool) -> None:
@@ -185,7 +183,7 @@ class Client:
         return seen
 
 
-def _make(wiring: Wiring, environment: Environment, clock: Clock) -> Any:
+def _make(wiring: Wiring, around: Surroundings) -> Any:
     """A ccxt exchange that tells each error's answer and takes its time from our clock."""
     import ccxt.async_support as ccxt  # type: ignore[import-untyped] # noqa: PLC0415 - slow
 
@@ -204,21 +202,21 @@ def _make(wiring: Wiring, environment: Environment, clock: Clock) -> Any:
             },
         }
     )
-    exchange.clock, exchange.wiring = clock, wiring
+    exchange.clock, exchange.wiring = around.clock, wiring
     # ccxt writes whole requests there, headers and keys included.
     exchange.logger = _SILENT
     exchange.timeout_on_exit = 0
     exchange.enableLastHttpResponse = exchange.enableLastJsonResponse = False
     exchange.enableLastResponseHeaders = False
-    match environment:
-        case Environment.DEMO:
+    match around.environment:
+        case Environment.DEMO if not wiring.demo_is_sandbox:
             exchange.enable_demo_trading(True)
-        case Environment.TESTNET:
+        case Environment.DEMO | Environment.TESTNET:
             exchange.set_sandbox_mode(True)
         case _:
             pass
-    if wiring.elsewhere is not None:
-        exchange.urls["api"] = _moved(exchange.urls["api"], wiring.elsewhere)
+    if around.elsewhere is not None:
+        exchange.urls["api"] = _moved(exchange.urls["api"], around.elsewhere)
     return exchange
 
 

@@ -1,9 +1,14 @@
-"""What a venue trades: asked for once an hour, and when a symbol is not known yet."""
+"""What a venue trades: asked for once an hour, and when a symbol is not known yet.
+
+A symbol on our side is base and quote run together, as TradingView writes it (`BTCUSDT`), on every
+exchange; what the exchange itself calls it (`BTC-USDT-SWAP`, `PF_XBTUSD`) stays in its adapter.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from guardian_core.domain.errors import CallerError
+from guardian_core.domain.errors import CallerError, NotSent, Unavailable
 from guardian_core.domain.money import Instrument
 from guardian_core.ports import Clock
 
@@ -12,20 +17,37 @@ ABSENT_FOR_S = 60.0
 """A symbol that was not there is not asked for again for so long; then it may be newly listed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An instrument, and the venue's own name for it."""
+
+    instrument: Instrument
+    name: str
+
+
+def by_symbol(listings: "list[Listing]") -> dict[str, Listing]:
+    return {listing.instrument.symbol: listing for listing in listings}
+
+
 class Markets:
-    """One venue's instruments by symbol. `ask`: gives the one asked for, and maybe all others."""
+    """One venue's listings by our symbol. `ask`: gives the one asked for, and maybe all others."""
 
     def __init__(
-        self, clock: Clock, ask: Callable[[str], Awaitable[Mapping[str, Instrument]]], venue: str
+        self, clock: Clock, ask: Callable[[str], Awaitable[Mapping[str, Listing]]], venue: str
     ) -> None:
         self._clock = clock
         self._ask = ask
         self._venue = venue
         self._asking = asyncio.Lock()
-        self._found: dict[str, tuple[float, Instrument]] = {}
+        self._found: dict[str, tuple[float, Listing]] = {}
+        self._symbols: dict[str, str] = {}
         self._absent: dict[str, float] = {}
 
     async def instrument(self, symbol: str) -> Instrument:
+        """Raises CallerError on Symbol, or Unavailable."""
+        return (await self.listing(symbol)).instrument
+
+    async def listing(self, symbol: str) -> Listing:
         """Raises CallerError on Symbol, or Unavailable."""
         async with self._asking:
             now_s = self._clock.monotonic()
@@ -35,17 +57,36 @@ class Markets:
             if now_s - self._absent.get(symbol, -ABSENT_FOR_S) < ABSENT_FOR_S:
                 raise self._not_traded(symbol)
             answer = await self._ask(symbol)
-            self._found |= {name: (now_s, found) for name, found in answer.items()}
+            self._found |= {of: (now_s, listing) for of, listing in answer.items()}
+            self._symbols |= {listing.name: of for of, listing in answer.items()}
             if symbol in answer:
                 return answer[symbol]
             self._found.pop(symbol, None)
             self._absent[symbol] = now_s
             raise self._not_traded(symbol)
 
+    async def listing_to_write(self, symbol: str) -> Listing:
+        """The listing for a write, whatever its age. Raises CallerError, or NotSent."""
+        if symbol in self._found:
+            return self._found[symbol][1]
+        try:
+            return await self.listing(symbol)
+        except Unavailable as error:
+            raise NotSent(f"{symbol} is not known yet: {error}") from None
+
+    def symbol_of(self, name: str) -> str | None:
+        """Our symbol for a venue's name; None when no listing has shown it."""
+        return self._symbols.get(name)
+
+    def known(self, name: str) -> Listing | None:
+        """The listing of a venue's name; None when none has shown it."""
+        symbol = self._symbols.get(name)
+        return self._found[symbol][1] if symbol in self._found else None
+
     def _not_traded(self, symbol: str) -> CallerError:
         shown = symbol if len(symbol) <= 40 else symbol[:37] + "..."
         return CallerError(
             "Symbol",
             f"{self._venue} does not trade {shown!r}",
-            "write it as the venue does, such as BTCUSDT, or map it with symbolMap",
+            "write base and quote together, such as BTCUSDT, or map it with symbolMap",
         )

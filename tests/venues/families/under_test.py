@@ -1,0 +1,40 @@
+"""What the shared tests must know of one adapter."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from guardian_gateway.venues.exchange.checks import CheckedVenue
+from guardian_gateway.venues.exchange.client import Wiring
+from guardian_gateway.venues.exchange.surroundings import Surroundings
+from tests.venues.fake.server import Wire
+
+
+@dataclass(frozen=True)
+class OwnWords:
+    """How the venue itself says, as (HTTP status, body): `unknown`, that it does not know what
+    became of a request; `timed_out`, the same of a slow one; `busy`, that it refused for its load;
+    `clock_off`, that the request's time is wrong."""
+
+    unknown: tuple[int, str]
+    timed_out: tuple[int, str]
+    busy: tuple[int, str]
+    clock_off: tuple[int, str]
+
+
+@dataclass(frozen=True)
+class UnderTest:
+    """`order`, `leg`, `pair`, `cancel`: the calls that create a plain order, a protective one, two
+    at once, and that end a protective one. `strange`: what makes an order's answer a strange one.
+    `page`: where the size of a page of fills is set."""
+
+    adapter: Callable[[Surroundings], CheckedVenue]
+    wiring: Wiring
+    fake: Callable[..., Wire]
+    order: str
+    leg: str
+    cancel: str
+    words: OwnWords
+    strange: Mapping[str, Any]
+    page: str
+    pair: str = ""
