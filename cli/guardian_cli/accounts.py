@@ -43,6 +43,10 @@ OPTIONS = {
 
 
 def register(app: typer.Typer) -> None:
+    from guardian_cli.account_limits import arm, disarm
+
+    accounts.command()(arm)
+    accounts.command()(disarm)
     app.add_typer(accounts, name="accounts")
 
 
@@ -272,9 +276,15 @@ async def _put(place: "Place", name: str, spec: "AccountSpec", *, replace: bool)
     from guardian_core.storage.accounts_store import get_account, put_account
 
     def write(tx: Tx) -> "AccountRow":
-        if not replace and get_account(tx, name) is not None:
+        before = get_account(tx, name)
+        if before is None:
+            return put_account(tx, name, spec)
+        if not replace:
             raise CallerError("NAME", f"{name!r} is an account already", "--replace changes it")
-        return put_account(tx, name, spec)
+        # Set by `arm` alone: what was armed for one world is not so for another.
+        same = (before.spec.venue, before.spec.environment) == (spec.venue, spec.environment)
+        limits = before.spec.limits if same else None
+        return put_account(tx, name, spec.model_copy(update={"limits": limits}))
 
     return await place.write(write)
 

@@ -66,6 +66,17 @@ class PolicySpec(SpecModel):
     """The price that fires the protective orders: last or mark."""
 
 
+class LimitsSpec(SpecModel):
+    """What keeps a strategy that has gone wrong from costing more than its owner can bear. They
+    stop entries, never what protects a position."""
+
+    max_order: Positive
+    """The largest value of one entry order, in the quote currency."""
+    max_daily_loss: Positive
+    """Once the account has lost so much on closed trades since midnight UTC, in the quote currency,
+    no entry is sent until the next day."""
+
+
 class PaperSpec(SpecModel):
     """The paper venue's shape. Other venues do not read it."""
 
@@ -108,6 +119,9 @@ class AccountSpec(SpecModel):
     """No new entries; exits and guarding go on."""
     policy: PolicySpec = PolicySpec()
     """What the account's owner lets Position Guardian do."""
+    limits: LimitsSpec | None = None
+    """Caps on entries. An account with environment Live sends no entry without them; others need
+    none."""
     paper: PaperSpec = PaperSpec()
     """The shape of venue paper. Other venues do not read it."""
 

@@ -41,6 +41,7 @@ from guardian_core.protocol import (
 from guardian_gateway import answers
 from guardian_gateway.desk import Context, Desk, LaneDesk
 from guardian_gateway.grant import Grant
+from guardian_gateway.limits import EntryLimits, is_limited
 from guardian_gateway.order_of_work import sent_at_once, writes_of
 from guardian_gateway.outcomes import Resolver, Unresolved
 from guardian_gateway.shapes import check_request, creates_of
@@ -95,7 +96,18 @@ class Decisions:
         if not any(creates_of(action) for action in request.actions):
             return fence
         instrument = await self._desk.instrument(symbol)
-        return replace(fence, contract_size=instrument.contract_size)
+        fence = replace(fence, contract_size=instrument.contract_size)
+        if is_limited(self._desk.spec) and any(isinstance(a, Enter) for a in request.actions):
+            return replace(fence, limits=await self._limits(symbol))
+        return fence
+
+    async def _limits(self, symbol: str) -> EntryLimits:
+        """Raises NotSent where the price is not known."""
+        try:
+            price = await self._desk.price(symbol)
+        except Unavailable as error:
+            raise NotSent(f"the entry cannot be valued: {error}") from error
+        return EntryLimits(self._desk.spec.limits, price.last)
 
     def _count(self, result: DecisionResult) -> None:
         for outcome in result.outcomes:

@@ -10,8 +10,8 @@ Run by the decision executor before each send. Under the lock of the state's row
 4. The attempt follows the last one of its role and revision; no newer revision has an order of
    that role; what still works of the role is named as replaced; nothing is in flight.
 5. Exits: one at a time, and all attempts together sell no more than the first one was for.
-6. Entries: the state has not been filled yet (unless entries repeat), and the alert is young
-   enough; a late one is written down as rejected.
+6. Entries: the state has not been filled yet (unless entries repeat), the alert is young enough,
+   and the account's limits allow it; what does not fit is written down as rejected.
 7. Orders to cancel are ours, of no newer revision, and of no other live state.
 """
 
@@ -32,13 +32,15 @@ from guardian_core.protocol import DecisionRequest, Enter, Source
 from guardian_core.storage.schema import Lane, Trade, Webhook, WebhookState
 from guardian_gateway import rows
 from guardian_gateway.grant import Grant, check_lease
+from guardian_gateway.limits import EntryLimits
 from guardian_gateway.rows import TradeRow
 from guardian_gateway.shapes import creates_of, refs_of
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """For whom the fence stands. `contract_size`: base units per contract, for the row."""
+    """For whom the fence stands. `contract_size`: base units per contract, for the row. `limits`:
+    None where entries have none."""
 
     account: str
     symbol: str
@@ -47,6 +49,7 @@ class Fence:
     policy: Policy
     clock: Clock
     contract_size: Decimal = Decimal(1)
+    limits: EntryLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +265,9 @@ class _Check:
             raise Conflict("already_entered", f"an entry of state {self.state.id} has filled")
 
     def insert(self, body: OrderBody, webhook_id: UUID | None) -> TradeRow:
-        """Writes the row, pending; an entry that is too old at once as rejected."""
+        """Writes the row, pending; an entry that must not be sent at once as rejected."""
         now = self.tx.now()
-        late = self._lateness(webhook_id, now) if webhook_id is not None else None
+        refusal = self._refusal(body, webhook_id, now) if webhook_id is not None else None
         trade = self.tx.get(Trade, row_id(self.fence.account, body.client_order_id))
         if trade is None:
             trade = self._new_row(body)
@@ -273,10 +276,20 @@ class _Check:
         trade.reject_reason, trade.error = None, ""
         trade.created_at = trade.updated_at = now
         trade.trace_id = self.request.trace_id
-        if late is not None:
-            rows.refuse(trade, RejectReason.EXPIRED, late, now)
+        if refusal is not None:
+            rows.refuse(trade, *refusal, now)
         self.tx.flush()
         return rows.read(trade, now)
+
+    def _refusal(
+        self, body: OrderBody, webhook_id: UUID, now: datetime
+    ) -> tuple[RejectReason, str] | None:
+        late = self._lateness(webhook_id, now)
+        if late is not None:
+            return RejectReason.EXPIRED, late
+        limits, account = self.fence.limits, self.fence.account
+        over = limits.refusal(self.tx, account, body) if limits is not None else None
+        return None if over is None else (RejectReason.OVER_LIMIT, over)
 
     def _lateness(self, webhook_id: UUID, now: datetime) -> str | None:
         webhook = self.tx.get(Webhook, webhook_id)

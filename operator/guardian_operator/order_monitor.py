@@ -25,6 +25,7 @@ from guardian_core.guarding import UNTRACED
 from guardian_core.narration import Line
 from guardian_core.ports import Database, Tx
 from guardian_core.protocol import Source
+from guardian_core.settlement import Settlement, settle
 from guardian_core.storage import journal
 from guardian_core.storage.accounts_store import get_account
 from guardian_core.storage.fills import (
@@ -50,7 +51,6 @@ from guardian_core.storage.ledgers import (
     store_result,
     store_trade_pnl,
 )
-from guardian_operator.settlement import Settlement, settle
 
 GRACE = timedelta(seconds=5)
 """How long the gateway may need to learn which order a fill belongs to: less than the 10 s for

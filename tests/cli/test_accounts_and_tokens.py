@@ -98,6 +98,34 @@ def test_two_accounts_may_not_answer_to_the_same_alerts(guardian: Guardian) -> N
     assert "already names another account" in wrong.err
 
 
+def test_limits_are_set_kept_and_taken_away(guardian: Guardian) -> None:
+    def limits() -> Any:
+        (row,) = [r for r in guardian("accounts", "list", "--json").json if r["name"] == "capped"]
+        return row["spec"]["limits"]
+
+    guardian("accounts", "add", "capped")
+    assert limits() is None
+    told = guardian("accounts", "arm", "capped", "--max-order", "500", "--max-daily-loss", "50.5")
+    assert "at most 500" in told.out
+    guardian("accounts", "add", "capped", "--replace", "--leverage", "2")
+    assert limits() == {"maxOrder": "500", "maxDailyLoss": "50.5"}
+    guardian("accounts", "disarm", "capped")
+    assert limits() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("paper", "--max-order", "0", "--max-daily-loss", "5"), "--max-order"),
+        (("paper", "--max-order", "5", "--max-daily-loss", "little"), "--max-daily-loss"),
+        (("nobody", "--max-order", "5", "--max-daily-loss", "5"), "is no account"),
+        (("paper", "--max-order", "5"), "--max-daily-loss"),
+    ],
+)
+def test_wrong_limits_are_told(guardian: Guardian, arguments: tuple[str, ...], told: str) -> None:
+    assert told in guardian("accounts", "arm", *arguments, status=2).err
+
+
 def test_check_tells_what_works(guardian: Guardian) -> None:
     [found] = guardian("accounts", "check", "paper", "--json").json
     assert found["ok"]

@@ -1,7 +1,7 @@
 """What the API server must take and refuse: one case for each constraint of the two specs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guardian_core.cluster.resources import ACCOUNTS, POSITIONS
@@ -54,6 +54,17 @@ def _decimal(plural: str, path: str, says: str, good: str, bad: str) -> Iterator
 
 def _enum(plural: str, path: str, good: str, bad: str, supported: str) -> Case:
     return _case(plural, path, "enum", f"supported values: {supported}", good, bad)
+
+
+def _limit(name: str) -> Iterator[Case]:
+    """One of the limits, which come together or not at all."""
+    both = {"maxOrder": "5", "maxDailyLoss": "5"}
+    for case in _decimal(ACCOUNTS, f"spec.limits.{name}", ABOVE_0, SMALLEST, "0"):
+        good, bad = ({"limits": both | spec["limits"]} for spec in (case.good, case.bad))
+        yield replace(case, good=good, bad=bad)
+    without = {"limits": {other: "5" for other in both if other != name}}
+    path = f"spec.limits.{name}"
+    yield Case(ACCOUNTS, path, "required", "Required value", {"limits": both}, without)
 
 
 def _required(plural: str, name: str) -> Case:
@@ -139,6 +150,8 @@ ACCOUNT_CASES = [
     _case(ACCOUNTS, "spec.policy.maxEntryAgeSeconds", "maximum", "or equal to 3600", 3600, 3601),
     _case(ACCOUNTS, "spec.policy.maxUnprotectedSeconds", "minimum", "greater than 0", 0.5, 0),
     *_decimal(ACCOUNTS, "spec.policy.maxCrossedPercent", ABOVE_0, SMALLEST, "0"),
+    *_limit("maxOrder"),
+    *_limit("maxDailyLoss"),
     _enum(ACCOUNTS, "spec.paper.market", "linear", "inverse", '"spot", "linear"'),
     *_decimal(ACCOUNTS, "spec.paper.balance", ABOVE_0, SMALLEST, "0"),
     *_decimal(ACCOUNTS, "spec.paper.takerFeePercent", FEE, "0", "5"),

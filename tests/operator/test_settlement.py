@@ -13,6 +13,7 @@ from guardian_core.domain.decide import decide
 from guardian_core.domain.decision import Close, Decision
 from guardian_core.domain.orders import OrderSide, PositionSide
 from guardian_core.domain.plan import StateStatus
+from guardian_core.settlement import LEAVES_DUST, Settlement, settle
 from guardian_core.storage.ledgers import (
     Ledger,
     LedgerFill,
@@ -20,7 +21,6 @@ from guardian_core.storage.ledgers import (
     LedgerState,
     LedgerTrade,
 )
-from guardian_operator.settlement import LEAVES_DUST, Settlement, settle
 from tests.domain import builders
 
 START = datetime(2025, 6, 1, tzinfo=UTC)

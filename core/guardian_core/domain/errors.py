@@ -66,6 +66,8 @@ class RejectReason(StrEnum):
     """We never sent it: abandoned before the request left (no venue saw it)."""
     EXPIRED = "expired"
     """An entry older than its account allows: too late is worse than none."""
+    OVER_LIMIT = "over_limit"
+    """An entry that the account's own limits forbid."""
 
 
 class Rejected(GuardianError):

@@ -115,6 +115,19 @@ def ledgers(tx: Tx, account: str, states: Sequence[LedgerState]) -> list[Ledger]
     ]
 
 
+def ledgers_since(tx: Tx, account: str, since: datetime) -> list[Ledger]:
+    """Of all states that a fill or funding has moved since then."""
+    filled = select(Fill.webhook_state_id).where(Fill.account_name == account, Fill.at >= since)
+    paid = select(FundingPayment.symbol).where(
+        FundingPayment.account_name == account, FundingPayment.at >= since
+    )
+    funded = and_(
+        Lane.symbol.in_(paid),
+        or_(WebhookState.closed_at.is_(None), WebhookState.closed_at >= since),
+    )
+    return ledgers(tx, account, _states(tx, account, or_(WebhookState.id.in_(filled), funded)))
+
+
 def locked_ledger(tx: Tx, account: str, state_id: UUID) -> Ledger:
     """The state's ledger as it is once nobody else can be writing its result."""
     tx.execute(select(WebhookState.id).where(WebhookState.id == state_id).with_for_update())

@@ -1,4 +1,5 @@
-"""What a state has earned, from its fills alone. Pure; called by the Order Monitor.
+"""What a state has earned, from its fills alone. Pure; called by the Order Monitor, and by the
+gateway for an account's daily loss.
 
 1. `realized` is by average price, net of fees, funding included; each trade gets its own part by
    both methods, and the parts of all trades, with funding, add up to it.
@@ -12,6 +13,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -69,18 +71,36 @@ def settle(ledger: Ledger) -> Settlement:
     if not ledger.fills and not ledger.funding:
         unexplained = ledger.state.pnl_incomplete or ledger.state.source == ADOPTED
         return Settlement(ZERO, unexplained) if over else Settlement(None, incomplete=False)
-    opening = _adopted_opening(ledger)
-    fills = [(fill.trade_id, _pnl_fill(fill)) for fill in ledger.fills]
-    events: list[PnlEvent] = [*opening, *(fill for _, fill in fills)]
-    events += [PnlFunding(payment.amount) for payment in ledger.funding]
-    average, fifo = average_price_pnl(events), fifo_pnl(events)
+    events = _events(ledger)
+    average, fifo = (method([event for _, event in events]) for method in _METHODS)
     incomplete = (
         ledger.state.source == ADOPTED
         or any(_fee_in_quote(fill) is None for fill in ledger.fills)
         or (over and not _is_explained(ledger, average))
     )
-    owners = [None] * len(opening) + [trade_id for trade_id, _ in fills]
+    opening = len(events) - len(ledger.fills) - len(ledger.funding)
+    owners = [None] * opening + [fill.trade_id for fill in ledger.fills]
     return Settlement(average.realized, incomplete, _by_trade(owners, average, fifo))
+
+
+def realized_since(ledger: Ledger, since: datetime) -> Decimal:
+    """What its fills and funding from `since` on have earned, by average price, net of fees whose
+    worth is known."""
+    events = _events(ledger)
+    parts = average_price_pnl([event for _, event in events]).per_fill
+    return sum((part for (at, _), part in zip(events, parts, strict=True) if at >= since), ZERO)
+
+
+def _events(ledger: Ledger) -> list[tuple[datetime, PnlEvent]]:
+    """What opened an adopted state, then its fills, then its funding: each with its time."""
+    events: list[tuple[datetime, PnlEvent]] = []
+    events += [(ledger.state.created_at, fill) for fill in _adopted_opening(ledger)]
+    events += [(fill.at, _pnl_fill(fill)) for fill in ledger.fills]
+    events += [(payment.at, PnlFunding(payment.amount)) for payment in ledger.funding]
+    return events
+
+
+_METHODS = (average_price_pnl, fifo_pnl)
 
 
 def _by_trade(owners: Sequence[UUID | None], average: Pnl, fifo: Pnl) -> tuple[TradeResult, ...]:

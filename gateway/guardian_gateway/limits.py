@@ -1,0 +1,62 @@
+"""The limits of an account's entries: its largest order, its loss of a day, and being armed at all.
+
+Checked by the fence, in the transaction that writes an entry down; what is refused is written down
+as such. Exits and protective orders have no limits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from guardian_core.accounts import AccountSpec, Environment, LimitsSpec
+from guardian_core.domain.money import EXACT, ZERO, plain
+from guardian_core.domain.orders import OrderBody
+from guardian_core.ports import Tx
+from guardian_core.settlement import realized_since
+from guardian_core.storage.ledgers import ledgers_since
+
+
+def is_limited(spec: AccountSpec) -> bool:
+    """Whether entries of the account must be held against limits."""
+    return spec.limits is not None or spec.environment is Environment.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class EntryLimits:
+    """`limits` None: real money that was not armed. `price`: what an entry at the market is valued
+    at. `untrusted`: why no entry may be sent however small, else empty."""
+
+    limits: LimitsSpec | None
+    price: Decimal
+    untrusted: str = ""
+
+    def refusal(self, tx: Tx, account: str, body: OrderBody) -> str | None:
+        """Why this entry must not be sent; None when it may."""
+        if self.untrusted:
+            return self.untrusted
+        if self.limits is None:
+            return (
+                "the account trades real money and is not armed:"
+                f" guardian accounts arm {account} --max-order ... --max-daily-loss ..."
+            )
+        value = EXACT.multiply(body.quantity, body.price or self.price)
+        if value > self.limits.max_order:
+            return f"worth {plain(value)}, at most {plain(self.limits.max_order)} is allowed"
+        lost = -realized_today(tx, account)
+        if lost >= self.limits.max_daily_loss:
+            return (
+                f"{plain(lost)} was lost since midnight UTC, of {plain(self.limits.max_daily_loss)}"
+                " allowed: no entries until the next day"
+            )
+        return None
+
+
+def realized_today(tx: Tx, account: str) -> Decimal:
+    """What the account has earned since midnight UTC, by the fills that are known."""
+    since = _midnight(tx.now())
+    found = ledgers_since(tx, account, since)
+    return sum((realized_since(ledger, since) for ledger in found), ZERO)
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
