@@ -9,11 +9,7 @@
 4. Keys are read when they change, handed to ccxt alone, and cut out of whatever is said.
 """
 
-import json
-import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from guardian_core.accounts import Environment
@@ -24,42 +20,26 @@ from guardian_core.domain.errors import (
     NotSent,
     Unavailable,
 )
-from guardian_core.ports import Clock
 from guardian_gateway.venues.exchange.errors import (
-    Answer,
-    ErrorTable,
     Strange,
     answer_of,
     of_read,
+    of_stream,
     of_write,
 )
-from guardian_gateway.venues.exchange.reading import Row, row
+from guardian_gateway.venues.exchange.making import Wiring, make, make_streaming
+from guardian_gateway.venues.exchange.reading import row
 from guardian_gateway.venues.exchange.surroundings import Surroundings
+
+__all__ = ["Client", "Wiring"]
 
 T = TypeVar("T")
 Params = Mapping[str, str]
 
-TIMEOUT_MS = 3_000
-VALID_FOR_MS = 3_000
 CLOCK_GOOD_FOR_S = 600.0
 WAIT_AFTER_429_S = 5.0
 WAIT_AFTER_418_S = 120.0
 LONGEST_WAIT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """How one venue is called. `time_call`: its clock, whose answer `read_time_ms` reads;
-    `read_code`: its code and message in an error's JSON. `demo_is_sandbox`: whether ccxt's
-    sandbox switch is what leads to the venue's demo world."""
-
-    ccxt_id: str
-    table: ErrorTable
-    time_call: str
-    read_time_ms: Callable[[Row], int]
-    read_code: Callable[[Row], tuple[str, str]]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    demo_is_sandbox: bool = False
 
 
 class Client:
@@ -121,6 +101,35 @@ class Client:
         except Exception as error:
             raise self._noted(error, of_write(error, self._wiring.table, call)) from None
 
+    async def streaming(self, kind: type) -> Any:
+        """A ccxt.pro exchange of this account with the keys of now, for whoever closes it. Raises
+        Unavailable, ConfigurationError."""
+        self._check_wait(Unavailable)
+        await self._prepare(fresh_clock=True)
+        exchange = make_streaming(self._wiring, self._around, kind)
+        self._give_keys(exchange)
+        return exchange
+
+    def has_keys_of(self, exchange: Any) -> bool:
+        """Whether what was made before is still of the account's keys. Raises
+        ConfigurationError."""
+        keys = self._keys.current()
+        return bool((exchange.apiKey, exchange.secret) == (keys.key, keys.secret))
+
+    def stream_error(self, error: Exception) -> Unavailable:
+        """What ended a stream, without any key."""
+        seen = of_stream(error)
+        self._noted(error, seen)
+        return seen
+
+    async def deadline(self) -> datetime:
+        """When a request that is made now is over, by the venue's clock. Raises NotSent."""
+        try:
+            await self._prepare(fresh_clock=False)
+        except Unavailable as error:
+            raise NotSent(str(error)) from None
+        return self._clock.now() + timedelta(milliseconds=VALID_FOR_MS - self.skew_ms)
+
     async def close(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -131,19 +140,21 @@ class Client:
 
     def _opened(self) -> Any:
         if self._exchange is None:
-            self._exchange = _make(self._wiring, self._around)
+            self._exchange = make(self._wiring, self._around)
         return self._exchange
 
     async def _prepare(self, *, fresh_clock: bool) -> None:
         """Keys and clock. A write does not wait for a clock that is only old."""
-        keys = self._keys.current()
-        exchange = self._opened()
-        exchange.apiKey, exchange.secret = keys.key, keys.secret
-        exchange.password = keys.passphrase
+        self._give_keys(self._opened())
         now_s = self._clock.monotonic()
         old = self._synced_at_s is not None and now_s - self._synced_at_s > CLOCK_GOOD_FOR_S
         if self._synced_at_s is None or self._clock_is_off or (old and fresh_clock):
             await self._sync_clock()
+
+    def _give_keys(self, exchange: Any) -> None:
+        keys = self._keys.current()
+        exchange.apiKey, exchange.secret = keys.key, keys.secret
+        exchange.password = keys.passphrase
 
     async def _sync_clock(self) -> None:
         """Raises Unavailable."""
@@ -181,95 +192,3 @@ class Client:
             return seen
         seen.args = tuple(keys.scrub(a) if isinstance(a, str) else a for a in seen.args)
         return seen
-
-
-def _make(wiring: Wiring, around: Surroundings) -> Any:
-    """A ccxt exchange that tells each error's answer and takes its time from our clock."""
-    import ccxt.async_support as ccxt  # type: ignore[import-untyped] # noqa: PLC0415 - slow
-
-    told = type("Told", (_Telling, getattr(ccxt, wiring.ccxt_id)), {})
-    exchange = told(
-        {
-            "timeout": TIMEOUT_MS,
-            # Rate tokens are the gateway's, which lets writes go first.
-            "enableRateLimit": False,
-            "number": str,
-            "options": {
-                "maxRetriesOnFailure": 0,
-                "recvWindow": VALID_FOR_MS,
-                "timeDifference": 0,
-                **wiring.options,
-            },
-        }
-    )
-    exchange.clock, exchange.wiring = around.clock, wiring
-    # ccxt writes whole requests there, headers and keys included.
-    exchange.logger = _SILENT
-    exchange.timeout_on_exit = 0
-    exchange.enableLastHttpResponse = exchange.enableLastJsonResponse = False
-    exchange.enableLastResponseHeaders = False
-    match around.environment:
-        case Environment.DEMO if not wiring.demo_is_sandbox:
-            exchange.enable_demo_trading(True)
-        case Environment.DEMO | Environment.TESTNET:
-            exchange.set_sandbox_mode(True)
-        case _:
-            pass
-    if around.elsewhere is not None:
-        exchange.urls["api"] = _moved(exchange.urls["api"], around.elsewhere)
-    return exchange
-
-
-class _Telling:
-    """Mixed into a ccxt class: the same behaviour, with the answer attached to each error."""
-
-    clock: Clock
-    wiring: Wiring
-
-    def milliseconds(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
-
-    @staticmethod
-    def on_json_response(body: str) -> Any:
-        return json.loads(body, parse_float=str)
-
-    def handle_errors(self, status: int, reason: str, url: str, method: str, *rest: Any) -> Any:
-        headers, body = rest[0], rest[1]
-        try:
-            return super().handle_errors(  # type: ignore[misc]
-                status, reason, url, method, *rest
-            )
-        except Exception as error:
-            error.answer = self._answer(status, headers, body)  # type: ignore[attr-defined]
-            raise
-
-    def handle_http_status_code(
-        self, status: int, reason: str, url: str, method: str, body: str
-    ) -> Any:
-        try:
-            return super().handle_http_status_code(  # type: ignore[misc]
-                status, reason, url, method, body
-            )
-        except Exception as error:
-            error.answer = self._answer(status, {}, body)  # type: ignore[attr-defined]
-            raise
-
-    def _answer(self, status: int, headers: Mapping[str, str], body: str) -> Answer:
-        code, message = "", ""
-        with suppress(ValueError):  # no JSON, or none with a code
-            code, message = self.wiring.read_code(row(json.loads(body)))
-        waits = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
-        retry_after_s = float(waits) if waits.isdecimal() else None
-        return Answer(status, code, message, retry_after_s)
-
-
-_SILENT = logging.getLogger("guardian_gateway.venues.silent")
-_SILENT.disabled = True
-
-
-def _moved(urls: Any, elsewhere: str) -> Any:
-    """Every address with another scheme and host, and its own path."""
-    if isinstance(urls, dict):
-        return {name: _moved(value, elsewhere) for name, value in urls.items()}
-    path = urls.split("://", 1)[1].partition("/")[2]
-    return f"{elsewhere}/{path}"

@@ -6,6 +6,7 @@
    requests, with their signature.
 """
 
+import binascii
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,14 @@ class Answer:
     code: str = ""
     message: str = ""
     retry_after_s: float | None = None
+
+
+class Refusal(Exception):
+    """A refusal that came inside of an answer which ccxt takes for a success."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def of_write(error: Exception, table: ErrorTable, what: str) -> GuardianError:
             return NotSent(words)
         reason = table.reason(answer)
         return Rejected(reason, words) if reason is not None else Ambiguous(words)
-    if isinstance(error, ccxt.AuthenticationError):
+    if isinstance(error, _UNUSABLE_KEYS):
         return ConfigurationError(f"{what}: the account's keys are not complete")
     if isinstance(error, _BEFORE_SENDING):
         return Rejected(RejectReason.INVALID_ORDER, words)
@@ -104,10 +113,18 @@ def of_read(error: Exception, table: ErrorTable, what: str) -> GuardianError:
         return OrderGone(words)
     if answer is not None and table.reason(answer) is RejectReason.UNKNOWN_SYMBOL:
         return CallerError("Symbol", f"the venue does not know it ({words})")
-    if answer is None and isinstance(error, ccxt.AuthenticationError):
+    if answer is None and isinstance(error, _UNUSABLE_KEYS):
         return ConfigurationError(f"{what}: the account's keys are not complete")
     return Unavailable(words)
 
+
+def of_stream(error: Exception) -> Unavailable:
+    """The error that a stream ends in."""
+    return Unavailable(f"the order stream: {_words(error, answer_of(error))}")
+
+
+_UNUSABLE_KEYS = (ccxt.AuthenticationError, binascii.Error)
+"""Raised without an answer: a key is missing, or the secret is not base64 where it must be."""
 
 _BEFORE_SENDING = (ccxt.ArgumentsRequired, ccxt.NotSupported, ccxt.BadSymbol)
 """Raised by ccxt itself, without an answer of the venue: it did not send."""
@@ -133,6 +150,8 @@ def _words(error: Exception, answer: Answer | None) -> str:
 _KINDS = {
     "RequestTimeout": "no answer in time",
     "ExchangeNotAvailable": "the connection broke",
+    "NetworkError": "the connection broke",
+    "AuthenticationError": "the login was refused",
     "ExchangeClosedByUser": "the client is closed",
     "NotSupported": "ccxt does not support it",
     "ArgumentsRequired": "an argument is missing",

@@ -6,6 +6,7 @@ exchange; what the exchange itself calls it (`BTC-USDT-SWAP`, `PF_XBTUSD`) stays
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from guardian_core.domain.errors import CallerError, NotSent, Unavailable
@@ -64,6 +65,13 @@ class Markets:
             self._found.pop(symbol, None)
             self._absent[symbol] = now_s
             raise self._not_traded(symbol)
+
+    async def ready(self) -> None:
+        """Asks for the listings if none were seen yet, so that names in answers can be read.
+        Raises Unavailable."""
+        if not self._found:
+            with suppress(CallerError):
+                await self.listing("")
 
     async def listing_to_write(self, symbol: str) -> Listing:
         """The listing for a write, whatever its age. Raises CallerError, or NotSent."""
