@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from guardian_core.accounts import Environment
@@ -27,7 +28,7 @@ from guardian_gateway.venues.exchange.errors import (
     of_stream,
     of_write,
 )
-from guardian_gateway.venues.exchange.making import Wiring, make, make_streaming
+from guardian_gateway.venues.exchange.making import VALID_FOR_MS, Wiring, make, make_streaming
 from guardian_gateway.venues.exchange.reading import row
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 

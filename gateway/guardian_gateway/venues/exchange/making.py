@@ -24,7 +24,8 @@ VALID_FOR_MS = 3_000
 class Wiring:
     """How one venue is called. `time_call`: its clock, whose answer `read_time_ms` reads;
     `read_code`: its code and message in an error's JSON. `demo_is_sandbox`: whether ccxt's
-    sandbox switch is what leads to the venue's demo world."""
+    sandbox switch is what leads to the venue's demo world. `settings` and `members`: what ccxt's
+    class lacks, such as an endpoint and its address."""
 
     ccxt_id: str
     table: ErrorTable
@@ -33,6 +34,8 @@ class Wiring:
     read_code: Callable[[Row], tuple[str, str]]
     options: Mapping[str, Any] = field(default_factory=dict)
     demo_is_sandbox: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make(wiring: Wiring, around: Surroundings) -> Any:
@@ -50,9 +53,10 @@ def make_streaming(wiring: Wiring, around: Surroundings, kind: type) -> Any:
 
 
 def _made(wiring: Wiring, around: Surroundings, kinds: tuple[type, ...]) -> Any:
-    told = type("Told", kinds, {})
+    told = type("Told", kinds, dict(wiring.members))
     exchange = told(
         {
+            **wiring.settings,
             "timeout": TIMEOUT_MS,
             # Rate tokens are the gateway's, which lets writes go first.
             "enableRateLimit": False,
