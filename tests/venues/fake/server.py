@@ -86,7 +86,6 @@ class Wire:
 
     def __post_init__(self) -> None:
         self.exchange = PaperExchange(self.rules, keep_events=True)
-        self._released = asyncio.Event()
 
     def fault(self, call: str, answer: Any, *, executes: bool, times: int = 1) -> None:
         self.faults.append(Fault(call, executes, answer, times))
@@ -97,15 +96,16 @@ class Wire:
     def now_ms(self) -> int:
         return int((self.clock.now().timestamp() + self.ahead_s) * 1000)
 
-    async def start(self) -> "Wire":
+    async def start(self, port: int = 0) -> "Wire":
+        """Serves, on a port of its own or a given one; again after a `stop`."""
+        self._released = asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
-        port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def stop(self) -> None:
