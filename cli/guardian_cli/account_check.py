@@ -9,7 +9,6 @@ from guardian_cli.place import Place
 from guardian_core.domain.errors import CallerError, GuardianError
 from guardian_core.domain.snapshot import AccountSnapshot, Section
 from guardian_core.ports import GatewayClient
-from guardian_core.protocol import BalanceReport
 from guardian_core.storage.accounts_store import AccountRow, list_accounts
 
 T = TypeVar("T")
@@ -47,17 +46,20 @@ async def check_accounts(place: Place, name: str | None) -> list[AccountCheck]:
     if name is not None and not wanted:
         raise CallerError("NAME", f"{name!r} is no account", "see `guardian accounts list`")
     async with place.gateway() as gateway:
-        return [await _check(place, gateway, row) for row in wanted]
+        return [await _check(gateway, row) for row in wanted]
 
 
-async def _check(place: Place, gateway: GatewayClient, row: AccountRow) -> AccountCheck:
-    lines = await exchange_lines(place, row)
+async def _check(gateway: GatewayClient, row: AccountRow) -> AccountCheck:
+    lines: list[CheckLine] = []
+    report = await _tried("reach", gateway.check(row.name), lines)
+    if report is not None:
+        lines += [CheckLine(line.what, line.ok, line.found) for line in report.lines]
     snapshot = await _tried("reach", gateway.snapshot(row.name), lines)
     if snapshot is not None:
         lines += _snapshot_lines(snapshot)
-    report = await _tried("balances", gateway.balances(row.name), lines)
-    if isinstance(report, BalanceReport):
-        lines.append(CheckLine("balances", True, f"{len(report.balances)} currencies"))
+    money = await _tried("balances", gateway.balances(row.name), lines)
+    if money is not None:
+        lines.append(CheckLine("balances", True, f"{len(money.balances)} currencies"))
     return AccountCheck(
         account=row.name,
         venue=f"{row.spec.venue}, {row.spec.environment.value}, {row.spec.market().value}",
@@ -65,28 +67,9 @@ async def _check(place: Place, gateway: GatewayClient, row: AccountRow) -> Accou
         lines=tuple(lines),
         balances=tuple(
             Money(line.currency, line.free, line.total)
-            for line in (report.balances if report is not None else ())
+            for line in (money.balances if money is not None else ())
         ),
     )
-
-
-async def exchange_lines(
-    place: Place, row: AccountRow, elsewhere: str | None = None
-) -> list[CheckLine]:
-    """What the exchange itself says of the account's keys, where this machine has them."""
-    from guardian_cli.account_keys import key_files
-    from guardian_gateway.venues.exchange.keys import key_folder
-    from guardian_gateway.venues.factory import make_exchange
-
-    if row.spec.venue == "paper" or not key_files(place, row.name).exist():
-        return []
-    folder = key_folder(place.settings)
-    venue = make_exchange(row.name, row.spec, folder, place.clock, elsewhere=elsewhere)
-    try:
-        found = await venue.check()
-    finally:
-        await venue.close()
-    return [CheckLine(one.what, one.ok, one.found) for one in found]
 
 
 async def _tried(what: str, call: Awaitable[T], lines: list[CheckLine]) -> T | None:

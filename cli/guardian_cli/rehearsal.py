@@ -27,6 +27,7 @@ from guardian_core.ports import Database, Ids, Tx
 from guardian_core.protocol import (
     BalanceReport,
     Bar,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     Enter,
@@ -98,6 +99,9 @@ class RehearsalGateway:
 
     async def balances(self, account: str) -> BalanceReport:
         return self._balances
+
+    async def check(self, account: str) -> CheckReport:
+        return CheckReport(lines=())
 
     async def instrument(self, account: str, symbol: str) -> InstrumentReport:
         return self._report

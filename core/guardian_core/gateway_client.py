@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from guardian_core.domain.errors import Ambiguous, ConfigurationError, NotSent, Unavailable
 from guardian_core.domain.snapshot import AccountSnapshot
 from guardian_core.gateway_codec import (
+    CHECK_DEADLINE_S,
     GATEWAY_LEASE,
     READ_DEADLINE_S,
     SUBMIT_DEADLINE_S,
@@ -32,6 +33,7 @@ from guardian_core.gateway_codec import (
 from guardian_core.ports import Clock, Database, Tx
 from guardian_core.protocol import (
     BalanceReport,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     FillReport,
@@ -58,7 +60,8 @@ FindHolder = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request. `writing`: whether silence would leave something unknown."""
+    """One request. `writing`: whether silence would leave something unknown. `within_s`: its own
+    time limit, where the usual one does not fit."""
 
     method: str
     path: str
@@ -66,10 +69,12 @@ class _Call:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     writing: bool = False
+    within_s: float | None = None
 
     @property
-    def within_s(self) -> float:
-        return SUBMIT_DEADLINE_S if self.writing else READ_DEADLINE_S
+    def limit_s(self) -> float:
+        usual_s = SUBMIT_DEADLINE_S if self.writing else READ_DEADLINE_S
+        return usual_s if self.within_s is None else self.within_s
 
 
 class HttpGatewayClient:
@@ -131,6 +136,10 @@ class HttpGatewayClient:
         call = _Call("GET", _path(account, "balances"))
         return await self._ask(call, BalanceReport.model_validate_json)
 
+    async def check(self, account: str) -> CheckReport:
+        call = _Call("GET", _path(account, "check"), within_s=CHECK_DEADLINE_S)
+        return await self._ask(call, CheckReport.model_validate_json)
+
     async def instrument(self, account: str, symbol: str) -> InstrumentReport:
         call = _Call("GET", _path(account, "instruments", symbol))
         return await self._ask(call, InstrumentReport.model_validate_json)
@@ -152,10 +161,10 @@ class HttpGatewayClient:
 
     async def _ask(self, call: _Call, parse: Callable[[bytes], T]) -> T:
         try:
-            async with asyncio.timeout(call.within_s):
+            async with asyncio.timeout(call.limit_s):
                 body = await self._reach(call)
         except TimeoutError as error:
-            raise no_answer(call.within_s, writing=call.writing) from error
+            raise no_answer(call.limit_s, writing=call.writing) from error
         try:
             return parse(body)
         except ValidationError as error:

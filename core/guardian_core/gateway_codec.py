@@ -31,6 +31,7 @@ GATEWAY_LEASE = "gateway"
 SNAPSHOT_WITHIN_S = 2.0
 """The gateway's own limit for reading an account."""
 READ_DEADLINE_S = 3.5
+CHECK_DEADLINE_S = 15.0
 """A caller waits this long for a read: the gateway's limit, its database and the way there."""
 SUBMIT_DEADLINE_S = 20.0
 """A caller waits this long for a decision: wait for the lane, cancel, create, read back, cancel."""

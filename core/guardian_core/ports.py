@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from guardian_core.domain.snapshot import AccountSnapshot
 from guardian_core.protocol import (
     BalanceReport,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     FillReport,
@@ -94,6 +95,10 @@ class GatewayClient(Protocol):
     ) -> DecisionResult: ...
 
     async def balances(self, account: str) -> BalanceReport: ...
+
+    async def check(self, account: str) -> CheckReport:
+        """Keys, rights, clock, position mode, symbols and other installations, asked anew."""
+        ...
 
     async def instrument(self, account: str, symbol: str) -> InstrumentReport: ...
 

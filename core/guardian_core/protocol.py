@@ -113,6 +113,24 @@ class BalanceReport(Message):
         return next((b.free for b in self.balances if b.currency == currency), Decimal(0))
 
 
+class CheckLine(Message):
+    """One thing that was looked at. `asked` False: it could not be, and `found` says why."""
+
+    what: str
+    ok: bool
+    found: str
+    asked: bool = True
+
+
+class CheckReport(Message):
+    """How an account was found."""
+
+    lines: tuple[CheckLine, ...]
+
+    def problems(self) -> tuple[CheckLine, ...]:
+        return tuple(line for line in self.lines if not line.ok)
+
+
 class InstrumentReport(Message):
     instrument: Instrument
     last_price: Decimal | None = None

@@ -22,6 +22,7 @@ from guardian_core.gateway_codec import dump_snapshot, report_of
 from guardian_core.metrics import render
 from guardian_core.protocol import (
     BalanceReport,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     ErrorReport,
@@ -70,6 +71,11 @@ def _accounts(gateway: Gateway) -> APIRouter:
     @router.get("/balances", response_model=BalanceReport)
     async def balances(account: str) -> Response:
         return _json(await gateway.balances(account))
+
+    @router.get("/check", response_model=CheckReport)
+    async def check(account: str) -> Response:
+        """Keys, rights, clock, position mode, symbols and other installations, asked anew."""
+        return _json(await gateway.check(account))
 
     @router.get("/instruments/{symbol:path}", response_model=InstrumentReport)
     async def instrument(account: str, symbol: str) -> Response:

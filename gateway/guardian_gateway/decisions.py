@@ -40,6 +40,7 @@ from guardian_core.protocol import (
 )
 from guardian_gateway import answers
 from guardian_gateway.desk import Context, Desk, LaneDesk
+from guardian_gateway.examiner import Examiner
 from guardian_gateway.grant import Grant
 from guardian_gateway.limits import EntryLimits, is_limited
 from guardian_gateway.order_of_work import sent_at_once, writes_of
@@ -54,10 +55,13 @@ T = TypeVar("T")
 class Decisions:
     """Executes decisions for one account."""
 
-    def __init__(self, desk: Desk, context: Context, resolver: Resolver) -> None:
+    def __init__(
+        self, desk: Desk, context: Context, resolver: Resolver, examiner: Examiner
+    ) -> None:
         self._desk = desk
         self._context = context
         self._resolver = resolver
+        self._examiner = examiner
         self._writes = Writes(desk, context, resolver)
 
     async def execute(self, symbol: str, request: DecisionRequest) -> DecisionResult:
@@ -102,12 +106,13 @@ class Decisions:
         return fence
 
     async def _limits(self, symbol: str) -> EntryLimits:
-        """Raises NotSent where the price is not known."""
+        """Raises NotSent where the price, or the account's state, is not known."""
+        distrust = await self._examiner.distrust()
         try:
             price = await self._desk.price(symbol)
         except Unavailable as error:
             raise NotSent(f"the entry cannot be valued: {error}") from error
-        return EntryLimits(self._desk.spec.limits, price.last)
+        return EntryLimits(self._desk.spec.limits, price.last, distrust)
 
     def _count(self, result: DecisionResult) -> None:
         for outcome in result.outcomes:

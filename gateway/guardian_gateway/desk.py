@@ -117,6 +117,11 @@ class Desk:
         return self._row.spec
 
     @property
+    def generation(self) -> int:
+        """Of the account's spec."""
+        return self._row.generation
+
+    @property
     def policy(self) -> Policy:
         return self._row.spec.domain_policy()
 

@@ -14,6 +14,7 @@ from loguru import logger
 from guardian_core.domain.errors import GuardianError
 from guardian_core.domain.snapshot import AccountSnapshot
 from guardian_core.gateway_codec import (
+    CHECK_DEADLINE_S,
     PAPER_COMMAND,
     READ_DEADLINE_S,
     SUBMIT_DEADLINE_S,
@@ -27,6 +28,7 @@ from guardian_core.gateway_codec import (
 )
 from guardian_core.protocol import (
     BalanceReport,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     FillReport,
@@ -60,6 +62,12 @@ class InProcessGatewayClient:
 
     async def balances(self, account: str) -> BalanceReport:
         return _copied(await self._read(lambda: self._gateway.balances(account)))
+
+    async def check(self, account: str) -> CheckReport:
+        report = await self._call(
+            lambda: self._gateway.check(account), CHECK_DEADLINE_S, writing=False
+        )
+        return _copied(report)
 
     async def instrument(self, account: str, symbol: str) -> InstrumentReport:
         return _copied(await self._read(lambda: self._gateway.instrument(account, symbol)))

@@ -24,16 +24,16 @@ def is_limited(spec: AccountSpec) -> bool:
 @dataclass(frozen=True, slots=True)
 class EntryLimits:
     """`limits` None: real money that was not armed. `price`: what an entry at the market is valued
-    at. `untrusted`: why no entry may be sent however small, else empty."""
+    at. `distrust`: why no entry may be sent, however small; else empty."""
 
     limits: LimitsSpec | None
     price: Decimal
-    untrusted: str = ""
+    distrust: str = ""
 
     def refusal(self, tx: Tx, account: str, body: OrderBody) -> str | None:
         """Why this entry must not be sent; None when it may."""
-        if self.untrusted:
-            return self.untrusted
+        if self.distrust:
+            return f"the account is not as it must be for real money: {self.distrust}"
         if self.limits is None:
             return (
                 "the account trades real money and is not armed:"

@@ -23,6 +23,8 @@ from guardian_core.ports import Clock, Database
 from guardian_core.protocol import (
     BalanceLine,
     BalanceReport,
+    CheckLine,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     FillLine,
@@ -35,9 +37,11 @@ from guardian_core.storage.accounts_store import get_account
 from guardian_gateway.budget import Budgets
 from guardian_gateway.decisions import Decisions
 from guardian_gateway.desk import Context, Desk, VenueMaker
+from guardian_gateway.examiner import Examiner
 from guardian_gateway.holder import Holder
 from guardian_gateway.outcomes import Resolver
 from guardian_gateway.snapshots import Snapshots
+from guardian_gateway.venues.exchange.checks import Finding
 from guardian_gateway.venues.port import VenueFill
 
 T = TypeVar("T")
@@ -59,7 +63,8 @@ class _Counter:
     def __init__(self, desk: Desk, context: Context) -> None:
         self.desk = desk
         self.resolver = Resolver(desk, context)
-        self.decisions = Decisions(desk, context, self.resolver)
+        self.examiner = Examiner(desk, context)
+        self.decisions = Decisions(desk, context, self.resolver, self.examiner)
         self.snapshots = Snapshots(desk, context, self.resolver)
 
     async def close(self) -> None:
@@ -114,6 +119,15 @@ class Gateway:
             return BalanceReport(balances=tuple(lines))
 
         return await self._serve(account, read)
+
+    async def check(self, account: str) -> CheckReport:
+        """Looks the account over, anew."""
+
+        async def look(counter: _Counter) -> CheckReport:
+            found = await counter.examiner.look()
+            return CheckReport(lines=tuple(map(_check_line, found)))
+
+        return await self._serve(account, look)
 
     async def instrument(self, account: str, symbol: str) -> InstrumentReport:
         """With the price, where the venue has one."""
@@ -212,6 +226,10 @@ class Gateway:
             await counter.desk.adopt(row)
         async with counter.desk.in_use():
             yield counter
+
+
+def _check_line(finding: Finding) -> CheckLine:
+    return CheckLine(what=finding.what, ok=finding.ok, found=finding.found, asked=finding.asked)
 
 
 def _line_of(fill: VenueFill) -> FillLine:

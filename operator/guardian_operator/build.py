@@ -36,4 +36,5 @@ def build_guardian(  # noqa: PLR0913 - all of them are named
     keeper = LeaseKeeper(
         database, clock, name=LEASE, holder=f"operator-{ids.uuid()}", take_over=take_over
     )
-    return Guardian(database, guarding, clock, keeper, GuardingMetrics(registry), beside)
+    metrics = GuardingMetrics(registry)
+    return Guardian(database, guarding, clock, keeper, metrics, gateway, beside)

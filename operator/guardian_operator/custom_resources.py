@@ -6,7 +6,7 @@ guarding goes on without it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from guardian_core.cluster.worker import Worker
 from guardian_core.domain.errors import GuardianError
 from guardian_core.guarding import PassReport
 from guardian_core.ports import Clock, Database, GatewayClient, Ids
+from guardian_core.protocol import CheckReport
 from guardian_operator.events import Recorder
 from guardian_operator.exchange_accounts import ExchangeAccounts
 from guardian_operator.handlers import Watch
@@ -76,6 +77,7 @@ class CustomResources:
             registry=registry,
         )
         self._term: _Term | None = None
+        self._reports: dict[str, CheckReport] = {}
 
     async def run(self, wake: Callable[[str], None]) -> None:
         """Until cancelled. `wake`: asks for a pass over an account now."""
@@ -95,11 +97,16 @@ class CustomResources:
         if self._term is not None:
             self._term.failed(account, why)
 
+    def checked(self, account: str, report: CheckReport) -> None:
+        self._reports[account] = report
+        if self._term is not None:
+            self._term.checked(account)
+
     async def close(self) -> None:
         await self._outside.api.close()
 
     async def _lead(self, wake: Callable[[str], None]) -> None:
-        term = _Term(self._outside, wake)
+        term = _Term(self._outside, wake, self._reports)
         self._term = term
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -115,7 +122,12 @@ class CustomResources:
 class _Term:
     """The parts of one term of leading, and who tells whom."""
 
-    def __init__(self, outside: _Outside, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        outside: _Outside,
+        wake: Callable[[str], None],
+        reports: Mapping[str, CheckReport],
+    ) -> None:
         self._database = outside.database
         self._api = outside.api
         self._wake = wake
@@ -136,6 +148,7 @@ class _Term:
             self._writer,
             clock,
             self._positions.report_of,
+            reports,
         )
         tools = Tools(
             database=self._database,
@@ -169,6 +182,9 @@ class _Term:
     def failed(self, account: str, why: str) -> None:
         self._accounts.failed(account, why)
         self._to_refresh.add(account)
+
+    def checked(self, account: str) -> None:
+        self._accounts.look(account)
 
     def saw(self, plural: str, body: Body, *, gone: bool) -> None:
         """From the watch."""

@@ -4,7 +4,7 @@ An account whose object is deleted keeps its row, so that its positions are guar
 paused: no new entries. The object applied again takes it up as before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loguru import logger
@@ -16,6 +16,7 @@ from guardian_core.domain.decision import Coverage
 from guardian_core.domain.errors import CallerError
 from guardian_core.guarding import PassReport
 from guardian_core.ports import Clock, Database, Tx
+from guardian_core.protocol import CheckReport
 from guardian_core.storage import journal
 from guardian_core.storage.accounts_store import list_accounts, put_account
 from guardian_core.storage.mirrors import shown_states
@@ -30,7 +31,8 @@ _OPEN = frozenset({Coverage.PROTECTED, Coverage.PARTIAL, Coverage.NAKED})
 
 
 class ExchangeAccounts:
-    """`report_of`: the account's latest pass, None where it is old."""
+    """`report_of`: the account's latest pass, None where it is old. `checks`: what the latest
+    look at each account found."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class ExchangeAccounts:
         writer: StatusWriter,
         clock: Clock,
         report_of: Callable[[str], PassReport | None],
+        checks: Mapping[str, CheckReport],
     ) -> None:
         self._database = database
         self._namespace = namespace
@@ -47,6 +50,7 @@ class ExchangeAccounts:
         self._writer = writer
         self._clock = clock
         self._report_of = report_of
+        self._checks = checks
         self._taken: dict[str, tuple[str, int]] = {}
         self._refused: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -101,6 +105,7 @@ class ExchangeAccounts:
         new = account_status(
             self._ready(name, reachable),
             reachable,
+            _checked(self._checks.get(name)),
             None if report is None else _counts(report),
             body["metadata"].get("generation", 0),
             body.get("status") or {},
@@ -151,6 +156,19 @@ class ExchangeAccounts:
         if name in self._failures:
             return no("PassFailed", self._failures[name])
         return unknown("NoPass", "no recent pass")
+
+
+def _checked(report: CheckReport | None) -> Said:
+    """The first word of what is wrong, as a reason; all of it as the message."""
+    if report is None:
+        return unknown("NotChecked", "not looked over yet; an account on paper never is")
+    problems = report.problems()
+    if not problems:
+        return yes("CheckPassed")
+    first = problems[0]
+    reason = "".join(word.capitalize() for word in first.what.split()) or "Account"
+    found = "; ".join(f"{line.what}: {line.found}" for line in problems)
+    return no(f"{reason}Wrong" if first.asked else f"{reason}NotKnown", found)
 
 
 def _place(spec: AccountSpec) -> tuple[str, str, str]:

@@ -6,9 +6,9 @@ second sender of anything.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -18,10 +18,12 @@ from guardian_core.domain.plan import Policy
 from guardian_core.guarding import Guarding, LaneReport, PassReport, Step
 from guardian_core.logs import Point, log_point
 from guardian_core.metrics import GuardingMetrics
-from guardian_core.ports import Clock, Database
+from guardian_core.ports import Clock, Database, GatewayClient
+from guardian_core.protocol import CheckReport
 from guardian_core.scheduler import Scheduler
 from guardian_core.storage.accounts_store import list_accounts
 from guardian_core.storage.leases import LeaseKeeper
+from guardian_operator.account_checks import AccountChecks
 from guardian_operator.order_monitor import monitor_account
 
 PASS_MAX_S = 8.0
@@ -42,6 +44,8 @@ class Beside(Protocol):
 
     def failed(self, account: str, why: str) -> None: ...
 
+    def checked(self, account: str, report: CheckReport) -> None: ...
+
 
 class NothingBeside:
     """On one machine there is nothing but the guarding."""
@@ -55,6 +59,9 @@ class NothingBeside:
     def failed(self, account: str, why: str) -> None:
         return None
 
+    def checked(self, account: str, report: CheckReport) -> None:
+        return None
+
 
 class Guardian:
     """Leads when it holds the lease. Await `run()` in a task of its own."""
@@ -66,6 +73,7 @@ class Guardian:
         clock: Clock,
         keeper: LeaseKeeper,
         metrics: GuardingMetrics,
+        gateway: GatewayClient,
         beside: Beside | None = None,
     ) -> None:
         self._database = database
@@ -74,6 +82,7 @@ class Guardian:
         self._keeper = keeper
         self._metrics = metrics
         self._beside = beside or NothingBeside()
+        self._checks = AccountChecks(database, gateway, clock, self._checked)
         self._policies: dict[str, Policy] = {}
         self._told: dict[tuple[str, str], Coverage] = {}
         self.scheduler = Scheduler(self._pass, self._intervals, clock)
@@ -92,7 +101,8 @@ class Guardian:
         leader that holds its lease and does not guard must not live on."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keeper.run())
-            tasks.create_task(self._run_beside())
+            tasks.create_task(self._while_leading(lambda: self._beside.run(self.scheduler.wake)))
+            tasks.create_task(self._while_leading(self._checks.run))
             while True:
                 epoch = await self._keeper.wait_held()
                 passing = tasks.create_task(self.scheduler.run())
@@ -102,11 +112,11 @@ class Guardian:
                     passing.cancel()
                 await asyncio.wait((passing,))
 
-    async def _run_beside(self) -> None:
+    async def _while_leading(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """In a task of its own: what ends slowly must not keep a new term of guarding waiting."""
         while True:
             epoch = await self._keeper.wait_held()
-            working = asyncio.create_task(self._beside.run(self.scheduler.wake))
+            working = asyncio.create_task(work())
             try:
                 await self._keeper.wait_lost(epoch)
             finally:
@@ -154,6 +164,9 @@ class Guardian:
     def _failed(self, account: str, error: GuardianError) -> None:
         self._metrics.passes.labels(account, "failed").inc()
         self._told_beside(lambda: self._beside.failed(account, str(error)))
+
+    def _checked(self, account: str, report: CheckReport) -> None:
+        self._told_beside(lambda: self._beside.checked(account, report))
 
     def _told_beside(self, tell: Callable[[], None]) -> None:
         try:

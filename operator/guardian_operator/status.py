@@ -115,6 +115,7 @@ def stray_status(why: Said, generation: int, old: Body, now: datetime) -> Body:
 def account_status(
     ready: Said,
     reachable: Said,
+    checked: Said,
     counts: tuple[int, int] | None,
     generation: int,
     old: Body,
@@ -122,7 +123,11 @@ def account_status(
 ) -> Body:
     """`counts`: open and naked positions; None where no recent pass tells, and what was told
     stays."""
-    said = {ConditionType.READY: ready, ConditionType.REACHABLE: reachable}
+    said = {
+        ConditionType.READY: ready,
+        ConditionType.REACHABLE: reachable,
+        ConditionType.CHECKED: checked,
+    }
     kept = (old.get("openPositions"), old.get("nakedPositions"))
     positions, naked = counts if counts is not None else kept
     shown = ExchangeAccountStatus(

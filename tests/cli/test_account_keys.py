@@ -4,18 +4,12 @@ import os
 import pty
 import select
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from guardian_cli.account_check import exchange_lines
-from guardian_cli.place import find_place
-from guardian_core.storage.accounts_store import get_account
 from tests.cli.conftest import Guardian
 from tests.support.up import environment
-from tests.venues.fake.binance_usdm import FakeUsdm
-from tests.venues.loop import JumpingLoop, LoopClock
 
 KEY, SECRET = "MARKER-key-8151", "MARKER-secret-8152"
 PROMPTED = b"): "
@@ -100,25 +94,3 @@ def test_mounted_keys_are_neither_asked_for_nor_written(
     monkeypatch.setenv("GUARDIAN_KEYS_FOLDER", str(tmp_path / "mounted"))
     guardian(*ADD)
     assert not (tmp_path / "mounted").exists()
-
-
-def test_a_check_asks_the_exchange_itself(guardian: Guardian) -> None:
-    at_a_terminal(guardian.home, ADD, [KEY, SECRET])
-    loop = JumpingLoop()
-    place = replace(find_place(guardian.home), clock=LoopClock(loop))
-
-    async def check() -> dict[str, bool]:
-        wire = FakeUsdm(clock=LoopClock(loop), key=KEY, secret=SECRET, can_trade=False)
-        await wire.start()
-        row = await place.read(lambda tx: get_account(tx, "real"))
-        assert row is not None
-        try:
-            return {line.what: line.ok for line in await exchange_lines(place, row, wire.url)}
-        finally:
-            await wire.stop()
-
-    try:
-        found = loop.run_until_complete(check())
-    finally:
-        loop.close()
-    assert found == {"trading": False, "position mode": True, "clock": True}

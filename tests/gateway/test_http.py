@@ -266,6 +266,7 @@ async def test_the_schema_documents_every_call(world: World) -> None:
         f"{base}/snapshot",
         f"{base}/lanes/{{symbol}}/decisions",
         f"{base}/balances",
+        f"{base}/check",
         f"{base}/instruments/{{symbol}}",
         f"{base}/fills",
         f"{base}/paper",

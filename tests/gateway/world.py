@@ -41,7 +41,7 @@ from guardian_core.protocol import (
     PaperReport,
     Source,
 )
-from guardian_core.storage.accounts_store import put_account
+from guardian_core.storage.accounts_store import get_account, put_account
 from guardian_core.storage.inline import InlineDatabase
 from guardian_core.storage.lanes import lane_for
 from guardian_core.storage.schema import Fill, Lease, Trade, Webhook, WebhookState
@@ -209,6 +209,20 @@ class World:
         self.set_price("43000")
         return self
 
+    async def respec(self, **spec: Any) -> None:
+        """The account's row as somebody changes it."""
+
+        def write(tx: Tx) -> None:
+            row = get_account(tx, ACCOUNT)
+            assert row is not None
+            given = row.spec.model_dump(mode="json", by_alias=True) | spec
+            put_account(tx, ACCOUNT, AccountSpec.model_validate(given))
+
+        await self.database.run(write)
+
+    async def add_lane(self, symbol: str) -> None:
+        await self.database.run(lambda tx: lane_for(tx, ACCOUNT, symbol))
+
     async def start_gateway(self, *, take_over: bool = True, url: str = "") -> Gateway:
         """A new gateway process, which takes the lease over from any earlier one."""
         gateway = build_gateway(
@@ -332,10 +346,13 @@ class World:
         state_id = await self.state(status="pending")
         await self.enter(state_id)
         await self.revise(state_id, status="open", opened_at=self.clock.now())
+        await self.protect(state_id, stop, profit)
+        return state_id
+
+    async def protect(self, state_id: UUID, stop: str = "42000", profit: str = "45000") -> None:
         legs = (stop_loss(state_id, stop), take_profit(state_id, profit))
         result = await self.submit(state_id, *(Submit((leg,)) for leg in legs))
         assert not result.failed(), result
-        return state_id
 
     async def guarded_spot(self) -> UUID:
         """The same on spot: coins less the fee, and a pair for what is left in whole steps."""

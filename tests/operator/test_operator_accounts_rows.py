@@ -7,6 +7,7 @@ import pytest
 from guardian_core.accounts import AccountSpec
 from guardian_core.clock import SystemClock
 from guardian_core.ports import Tx
+from guardian_core.protocol import CheckLine, CheckReport
 from guardian_core.storage.accounts_store import AccountRow, get_account, put_account
 from guardian_core.storage.inline import InlineDatabase
 from guardian_core.storage.lanes import lane_for
@@ -34,6 +35,7 @@ class Hands:
         self.database = InlineDatabase(clock=SystemClock())
         self.shelf = Shelf()
         self.shown = Shown()
+        self.checks: dict[str, CheckReport] = {}
         self.accounts = ExchangeAccounts(
             self.database,
             NAMESPACE,
@@ -41,6 +43,7 @@ class Hands:
             self.shown,
             SystemClock(),
             lambda _: None,
+            self.checks,
         )
 
     async def apply(self, uid: str, version: int, **spec: Any) -> None:
@@ -55,8 +58,11 @@ class Hands:
         return found
 
     def ready(self) -> dict[str, Any]:
+        return self.condition("Ready")
+
+    def condition(self, kind: str) -> dict[str, Any]:
         conditions = self.shown.last["main"]["conditions"]
-        found: dict[str, Any] = next(each for each in conditions if each["type"] == "Ready")
+        found: dict[str, Any] = next(each for each in conditions if each["type"] == kind)
         return found
 
 
@@ -101,3 +107,22 @@ async def test_an_account_without_positions_may_be_applied_again_elsewhere(hands
     await hands.apply("two", 2, paper={"market": "spot"})
     assert (await hands.row()).spec.market().value == "spot"
     assert hands.ready()["reason"] != "Invalid"
+
+
+async def test_what_a_look_at_the_account_found_is_a_condition() -> None:
+    hands = Hands()
+    await hands.apply("a", 1)
+    assert hands.condition("Checked")["status"] == "Unknown"
+    fine = CheckLine(what="trading", ok=True, found="allowed")
+    hands.checks["main"] = CheckReport(lines=(fine,))
+    hands.accounts.look("main")
+    assert hands.condition("Checked")["reason"] == "CheckPassed"
+    rights = CheckLine(what="position mode", ok=False, found="hedge")
+    hands.checks["main"] = CheckReport(lines=(fine, rights))
+    hands.accounts.look("main")
+    shown = hands.condition("Checked")
+    assert (shown["status"], shown["reason"]) == ("False", "PositionModeWrong")
+    assert shown["message"] == "position mode: hedge"
+    hands.checks["main"] = CheckReport(lines=(rights.model_copy(update={"asked": False}),))
+    hands.accounts.look("main")
+    assert hands.condition("Checked")["reason"] == "PositionModeNotKnown"

@@ -13,6 +13,7 @@ from guardian_core.domain.errors import Unavailable
 from guardian_core.guarding import PassReport
 from guardian_core.ids import SystemIds
 from guardian_core.ports import Database, NoMirror, Tx
+from guardian_core.protocol import CheckReport
 from guardian_core.storage.inline import InlineDatabase
 from guardian_core.storage.schema import Lease
 from guardian_operator.build import build_guardian
@@ -46,6 +47,9 @@ class Stubborn:
 
     def failed(self, account: str, why: str) -> None:
         self.failures.append(why)
+        raise ValueError("a mistake")
+
+    def checked(self, account: str, report: CheckReport) -> None:
         raise ValueError("a mistake")
 
 

@@ -148,8 +148,12 @@ def test_an_object_that_shows_no_state_says_why_and_nothing_else():
 
 
 def test_an_account_that_cannot_be_reached_keeps_its_counts():
-    first = account_status(yes("Guarded"), yes("PassSucceeded"), (2, 1), 1, {}, NOW)
-    away = account_status(no("Away"), unknown("NoPass"), None, 1, first, LATER)
+    first = account_status(
+        yes("Guarded"), yes("PassSucceeded"), yes("CheckPassed"), (2, 1), 1, {}, NOW
+    )
+    away = account_status(
+        no("Away"), unknown("NoPass"), unknown("NotChecked"), None, 1, first, LATER
+    )
     assert (away["openPositions"], away["nakedPositions"]) == (2, 1)
 
 

@@ -16,6 +16,7 @@ from guardian_core.gateway_codec import (
 )
 from guardian_core.protocol import (
     BalanceReport,
+    CheckReport,
     DecisionRequest,
     DecisionResult,
     ErrorReport,
@@ -83,6 +84,9 @@ class RemoteGatewayClient:
 
     async def balances(self, account: str) -> BalanceReport:
         return await self._read(lambda gateway: gateway.balances(account))
+
+    async def check(self, account: str) -> CheckReport:
+        return await self._read(lambda gateway: gateway.check(account))
 
     async def instrument(self, account: str, symbol: str) -> InstrumentReport:
         return await self._read(lambda gateway: gateway.instrument(account, symbol))

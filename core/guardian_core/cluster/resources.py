@@ -67,6 +67,7 @@ class ConditionType(StrEnum):
     PROTECTED = "Protected"
     SYNCED = "Synced"
     REACHABLE = "Reachable"
+    CHECKED = "Checked"
 
 
 class _Resource(BaseModel):

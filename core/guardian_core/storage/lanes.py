@@ -30,6 +30,12 @@ def lane_for(tx: Tx, account_name: str, symbol: str) -> int:
     return lane_id
 
 
+def symbols_of(tx: Tx, account_name: str) -> list[str]:
+    """The symbols that an account has lanes for."""
+    query = select(Lane.symbol).where(Lane.account_name == account_name).order_by(Lane.symbol)
+    return list(tx.execute(query).scalars())
+
+
 def normalise_symbol(text: str, symbol_map: Mapping[str, str]) -> str:
     """The lane's symbol for what an alert says: `BINANCE:BTCUSDT.P` is `BTCUSDT`.
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from guardian_core.domain.errors import GuardianError
+from guardian_core.domain.errors import GuardianError, Unavailable
 from guardian_gateway.venues.port import Venue
 
 SKEW_MAX_MS = 1_000
@@ -13,13 +13,16 @@ SKEW_MAX_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, and how it was found."""
+    """One thing that was looked at, and how it was found. `asked` False: it could not be, for now,
+    and `found` says why."""
 
     what: str
     ok: bool
     found: str
+    asked: bool = True
 
 
+@runtime_checkable
 class CheckedVenue(Venue, Protocol):
     """A venue whose account can be looked over."""
 
@@ -33,7 +36,7 @@ async def found_out(what: str, asking: Awaitable[Finding]) -> Finding:
     try:
         return await asking
     except GuardianError as error:
-        return Finding(what, False, str(error))
+        return Finding(what, False, str(error), asked=not isinstance(error, Unavailable))
 
 
 def clock_finding(skew_ms: int) -> Finding:

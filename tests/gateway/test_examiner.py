@@ -1,0 +1,108 @@
+"""An account is looked over before it is trusted with real money, through a real adapter."""
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardian_core.domain.errors import NotSent, RejectReason
+from guardian_core.protocol import CheckLine, OutcomeKind
+from tests.gateway.world import ACCOUNT
+from tests.support.paper import body
+from tests.venues.loop import on_jumping_time
+from tests.venues.wire_world import WireWorld, wire_world
+
+LIMITS = {"maxOrder": "1000", "maxDailyLoss": "1000"}
+
+
+async def lines(world: WireWorld) -> dict[str, CheckLine]:
+    return {line.what: line for line in (await world.gateway.check(ACCOUNT)).lines}
+
+
+async def live(world: WireWorld) -> None:
+    await world.respec(environment="Live", limits=LIMITS)
+
+
+async def enters(world: WireWorld) -> Any:
+    state_id = await world.state(status="pending")
+    try:
+        return await world.enter(state_id)
+    finally:
+        await world.revise(state_id, status="closed", closed_at=world.clock.now())
+
+
+@on_jumping_time
+async def test_a_sound_account_is_found_so(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path) as world:
+        found = await lines(world)
+        assert all(line.ok for line in found.values()), found
+        assert found["symbols"].found == "1 in use, all known"
+
+
+@on_jumping_time
+async def test_another_installation_and_an_unknown_symbol_are_found(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path) as world:
+        for name in ("by-hand", "otherxabcdefghijkl", "guardnabcdefghijkl"):
+            made = body(name, "buy", "limit", "0.01", "40000")
+            placed = world.exchange.create(made, world.clock.now())
+            world.wire.names[placed.ref.venue_order_id] = name
+        await world.add_lane("NOSUCHCOIN")
+        found = await lines(world)
+        assert not found["other installations"].ok
+        assert found["other installations"].found.startswith("otherx has orders here too")
+        assert found["symbols"].found == "not traded here: NOSUCHCOIN"
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [({"can_withdraw": True}, "withdrawal"), ({"can_trade": False}, "trading")],
+)
+@on_jumping_time
+async def test_real_money_is_not_entered_while_the_account_is_not_as_it_must_be(
+    fault: dict[str, bool], what: str, tmp_path: Path
+) -> None:
+    async with wire_world("binanceusdm", tmp_path, **fault) as world:
+        await live(world)
+        refused = await enters(world)
+        assert refused.reason is RejectReason.OVER_LIMIT
+        assert what in refused.message
+        world.wire.can_withdraw, world.wire.can_trade = False, True
+        await asyncio.sleep(61)
+        assert (await enters(world)).outcome is OutcomeKind.ACCEPTED
+
+
+@on_jumping_time
+async def test_an_account_that_cannot_be_looked_over_waits_with_its_entries(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path) as world:
+        await live(world)
+        world.wire.fault("GET /fapi/v2/account", (502, "", {}), executes=False)
+        with pytest.raises(NotSent, match="cannot be looked over"):
+            await enters(world)
+        await asyncio.sleep(61)
+        assert (await enters(world)).outcome is OutcomeKind.ACCEPTED
+
+
+@on_jumping_time
+async def test_whoever_looks_the_gateway_knows_it(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path) as world:
+        await live(world)
+        assert (await enters(world)).outcome is OutcomeKind.ACCEPTED
+        world.wire.can_withdraw = True
+        assert (await enters(world)).outcome is OutcomeKind.ACCEPTED
+        assert not (await lines(world))["withdrawal"].ok
+        assert (await enters(world)).reason is RejectReason.OVER_LIMIT
+
+
+@on_jumping_time
+async def test_what_protects_needs_no_trust(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path, can_withdraw=True) as world:
+        state_id = await world.state(status="pending")
+        await world.enter(state_id)
+        await world.revise(state_id, status="open", opened_at=world.clock.now())
+        await live(world)
+        await world.protect(state_id)
+        assert len(world.working()) == 2
+        found = await world.gateway.snapshot(ACCOUNT)
+        assert [position.quantity for position in found.positions] == [Decimal("0.01")]
