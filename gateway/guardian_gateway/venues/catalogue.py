@@ -45,6 +45,15 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         poll="5 for positions and 2 for each symbol in use, every 3 s, and 80 for all orders every"
         " 30 s; of 2400 a minute: 16 % with 3 symbols",
     ),
+    "krakenfutures": VenueFacts(
+        title="Kraken linear perpetuals",
+        market=MarketKind.LINEAR,
+        environments=(Environment.DEMO,),
+        trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
+        rate=Rate(per_second=10, capacity=25),
+        poll="2 for positions and 2 for all orders, every 3 s; of 500 in 10 s: 3 % whatever the"
+        " symbols",
+    ),
 }
 
 REFUSED: Mapping[str, str] = {

@@ -17,6 +17,7 @@ from guardian_gateway.venues.port import Venue
 ADAPTERS: Mapping[str, str] = {
     "binance": "binance:BinanceSpot",
     "binanceusdm": "binance:BinanceUsdm",
+    "krakenfutures": "kraken:KrakenFutures",
 }
 """Module and class of each exchange's adapter."""
 

@@ -13,7 +13,7 @@ from tests.venues.fake.server import Problem, Wire
 
 D = Decimal
 T = TypeVar("T")
-Refusals = tuple[tuple[RejectReason, str, int, str], ...]
+Refusals = tuple[tuple[RejectReason, str, int | str, str], ...]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class CoreWire(Wire):
                 return self.refused(code, message)
         return self.wrong(str(error))
 
-    def refused(self, code: int, message: str) -> Problem:
+    def refused(self, code: int | str, message: str) -> Problem:
         return Problem(400, code, message)
 
     def refusable(self, command: Callable[[], T]) -> T:

@@ -23,7 +23,7 @@ HOUR_S = 3600.0
 class Problem(Exception):
     """An error as the venue tells it."""
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int | str, message: str) -> None:
         self.status, self.code, self.message = status, code, message
         super().__init__(f"{status} {code} {message}")
 
