@@ -12,6 +12,7 @@ from guardian_core.domain.money import MarketKind
 from guardian_core.ports import Clock
 from guardian_gateway.venues.catalogue import EXCHANGES
 from guardian_gateway.venues.exchange.keys import KeyFiles, Keys
+from guardian_gateway.venues.exchange.markets import Shelf
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import MemoryStore, PaperExchange, PaperVenue
 from guardian_gateway.venues.port import Venue
@@ -48,7 +49,9 @@ RIGS = ("paper", "paper spot", *ADAPTERS)
 
 
 @asynccontextmanager
-async def rig(name: str, folder: Path, clock: Clock, **how: Any) -> AsyncIterator[Rig]:
+async def rig(
+    name: str, folder: Path, clock: Clock, shelf: Shelf | None = None, **how: Any
+) -> AsyncIterator[Rig]:
     """The market stands at 43000."""
     if name not in ADAPTERS:
         yield _paper(clock, MarketKind.SPOT if name.endswith("spot") else MarketKind.LINEAR)
@@ -57,7 +60,8 @@ async def rig(name: str, folder: Path, clock: Clock, **how: Any) -> AsyncIterato
     await wire.start()
     wire.set_price(PRICE)
     keys = stored_keys(folder, wire.key, wire.secret, wire.passphrase)
-    venue = ADAPTERS[name].adapter(Surroundings(Environment.LIVE, keys, clock, elsewhere=wire.url))
+    around = Surroundings(Environment.LIVE, keys, clock, elsewhere=wire.url, shelf=shelf)
+    venue = ADAPTERS[name].adapter(around)
     try:
         yield Rig(venue, wire.exchange, clock, wire)
     finally:

@@ -262,6 +262,8 @@ class Fill(Base):
         Index("ix_fill_trade_id", "trade_id"),
         Index("ix_fill_state", "webhook_state_id", "at"),
         Index("ix_fill_lane", "account_name", "symbol", "at"),
+        # An account's daily loss.
+        Index("ix_fill_account_at", "account_name", "at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -280,6 +282,17 @@ class Fill(Base):
     fee_base: Mapped[Decimal] = mapped_column(default=Decimal(0))
     """The part of the fee that was taken out of the coins themselves (spot)."""
     at: Mapped[datetime]
+
+
+class VenueListing(Base):
+    """What an exchange lists: the gateway starts with it while the exchange is away."""
+
+    __tablename__ = "venue_listing"
+
+    venue: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    listings: Mapped[dict[str, Any]]
+    stored_at: Mapped[datetime]
 
 
 class FundingPayment(Base):

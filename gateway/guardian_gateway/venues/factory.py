@@ -10,6 +10,8 @@ from guardian_gateway.desk import VenueMaker
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED
 from guardian_gateway.venues.exchange.checks import CheckedVenue
 from guardian_gateway.venues.exchange.keys import KeyFolder
+from guardian_gateway.venues.exchange.markets import Shelf
+from guardian_gateway.venues.exchange.shelf import DatabaseShelf
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import DatabaseStore, PaperStore, PaperVenue
 from guardian_gateway.venues.port import Venue
@@ -42,7 +44,8 @@ def venue_maker(
     def make(account: str, spec: AccountSpec) -> Venue:
         if spec.venue == "paper":
             return PaperVenue(account=account, spec=spec, store=store, clock=clock)
-        return make_exchange(account, spec, keys, clock)
+        shelf = DatabaseShelf(database, spec.venue, spec.environment)
+        return make_exchange(account, spec, keys, clock, shelf=shelf)
 
     return make
 
@@ -54,13 +57,17 @@ def make_exchange(
     clock: Clock,
     *,
     elsewhere: str | None = None,
+    shelf: Shelf | None = None,
 ) -> CheckedVenue:
     """The adapter of an account on a real exchange. `elsewhere`: scheme and host to call instead
-    of the exchange's own, for tests. Raises ConfigurationError."""
+    of the exchange's own, for tests; `shelf`: where its listings are kept. Raises
+    ConfigurationError."""
     check_spec(account, spec)
     if keys is None:
         raise ConfigurationError(f"account {account}: this process has no folder of exchange keys")
-    around = Surroundings(spec.environment, keys.of(account), clock, spec.margin_mode, elsewhere)
+    around = Surroundings(
+        spec.environment, keys.of(account), clock, spec.margin_mode, elsewhere, shelf
+    )
     return _adapter(spec.venue)(around)
 
 

@@ -25,6 +25,7 @@ UNDER_TEST = {
         words=WORDS,
         strange=STRANGE,
         page=PAGE,
+        listings="GET /fapi/v1/exchangeInfo",
     ),
     "binance": UnderTest(
         BinanceSpot,
@@ -37,5 +38,6 @@ UNDER_TEST = {
         words=WORDS,
         strange=STRANGE,
         page=PAGE,
+        listings="GET /api/v3/exchangeInfo",
     ),
 }

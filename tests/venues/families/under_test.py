@@ -26,8 +26,8 @@ class OwnWords:
 class UnderTest:
     """`order`, `leg`, `pair`, `cancel`: the calls that create a plain order, a protective one, two
     at once, and that end a protective one. `strange`: what makes an order's answer a strange one.
-    `page`: where the size of a page of fills is set. `one_way_only`: the venue has no other
-    position mode. `has_notional`: it tells a smallest worth of an order."""
+    `page`: where the size of a page of fills is set. `listings`: the call that lists the
+    instruments. `one_way_only`: the venue has no other position mode. `has_notional`: it tells a smallest worth of an order."""
 
     adapter: Callable[[Surroundings], CheckedVenue]
     wiring: Wiring
@@ -38,6 +38,7 @@ class UnderTest:
     words: OwnWords
     strange: Mapping[str, Any]
     page: str
+    listings: str = ""
     pair: str = ""
     one_way_only: bool = False
     has_notional: bool = True

@@ -64,7 +64,7 @@ class BinanceSpot:
         self._client = Client(WIRING, around)
         self._interest = Interest(around.clock)
         self._clock = around.clock
-        self._markets = Markets(around.clock, self._read_market, self.name)
+        self._markets = Markets(around.clock, self._read_market, self.name, around.shelf)
         self._names = OrderNames(self._read_name)
 
     def capabilities(self) -> Capabilities:

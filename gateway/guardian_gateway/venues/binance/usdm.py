@@ -82,7 +82,7 @@ class BinanceUsdm:
         self._client = Client(WIRING, around)
         self._interest = Interest(around.clock)
         self._clock = around.clock
-        self._markets = Markets(around.clock, self._read_markets, self.name)
+        self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
         self._names = OrderNames(self._read_name)
         self._margin_mode = around.margin_mode
         self._one_way_until_s = 0.0

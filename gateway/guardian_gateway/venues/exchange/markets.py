@@ -1,4 +1,5 @@
-"""What a venue trades: asked for once an hour, and when a symbol is not known yet.
+"""What a venue trades: asked for once an hour, and when a symbol is not known yet. What was listed
+is kept on a shelf (the database), so that a start does not depend on the venue.
 
 A symbol on our side is base and quote run together, as TradingView writes it (`BTCUSDT`), on every
 exchange; what the exchange itself calls it (`BTC-USDT-SWAP`, `PF_XBTUSD`) stays in its adapter.
@@ -8,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from guardian_core.domain.errors import CallerError, NotSent, Unavailable
 from guardian_core.domain.money import Instrument
@@ -30,15 +32,31 @@ def by_symbol(listings: "list[Listing]") -> dict[str, Listing]:
     return {listing.instrument.symbol: listing for listing in listings}
 
 
+class Shelf(Protocol):
+    """Keeps one venue's listings. Both raise Unavailable."""
+
+    async def load(self) -> Mapping[str, Listing]: ...
+
+    async def store(self, listings: Mapping[str, Listing]) -> None:
+        """Adds them to what is kept."""
+        ...
+
+
 class Markets:
     """One venue's listings by our symbol. `ask`: gives the one asked for, and maybe all others."""
 
     def __init__(
-        self, clock: Clock, ask: Callable[[str], Awaitable[Mapping[str, Listing]]], venue: str
+        self,
+        clock: Clock,
+        ask: Callable[[str], Awaitable[Mapping[str, Listing]]],
+        venue: str,
+        shelf: Shelf | None = None,
     ) -> None:
         self._clock = clock
         self._ask = ask
         self._venue = venue
+        self._shelf = shelf
+        self._loaded = shelf is None
         self._asking = asyncio.Lock()
         self._found: dict[str, tuple[float, Listing]] = {}
         self._symbols: dict[str, str] = {}
@@ -57,9 +75,15 @@ class Markets:
                 return known
             if now_s - self._absent.get(symbol, -ABSENT_FOR_S) < ABSENT_FOR_S:
                 raise self._not_traded(symbol)
-            answer = await self._ask(symbol)
-            self._found |= {of: (now_s, listing) for of, listing in answer.items()}
-            self._symbols |= {listing.name: of for of, listing in answer.items()}
+            try:
+                answer = await self._ask(symbol)
+            except Unavailable:
+                await self._load()
+                if symbol in self._found:
+                    return self._found[symbol][1]
+                raise
+            self._note(answer, now_s)
+            await self._store(answer)
             if symbol in answer:
                 return answer[symbol]
             self._found.pop(symbol, None)
@@ -69,9 +93,15 @@ class Markets:
     async def ready(self) -> None:
         """Asks for the listings if none were seen yet, so that names in answers can be read.
         Raises Unavailable."""
-        if not self._found:
-            with suppress(CallerError):
-                await self.listing("")
+        if self._found:
+            return
+        try:
+            await self.listing("")
+        except CallerError:
+            return
+        except Unavailable:
+            if not self._found:
+                raise
 
     async def listing_to_write(self, symbol: str) -> Listing:
         """The listing for a write, whatever its age. Raises CallerError, or NotSent."""
@@ -90,6 +120,26 @@ class Markets:
         """The listing of a venue's name; None when none has shown it."""
         symbol = self._symbols.get(name)
         return self._found[symbol][1] if symbol in self._found else None
+
+    def _note(self, listings: Mapping[str, Listing], at_s: float) -> None:
+        self._found |= {of: (at_s, listing) for of, listing in listings.items()}
+        self._symbols |= {listing.name: of for of, listing in listings.items()}
+
+    async def _load(self) -> None:
+        """What is kept, for what is not known: old, so that the venue is asked again next time."""
+        if self._loaded or self._shelf is None:
+            return
+        with suppress(Unavailable):
+            kept = await self._shelf.load()
+            self._loaded = True
+            fresh = {of: listing for of, listing in kept.items() if of not in self._found}
+            self._note(fresh, -GOOD_FOR_S)
+
+    async def _store(self, listings: Mapping[str, Listing]) -> None:
+        """A database that is away takes nothing from whoever asked."""
+        if self._shelf is not None and listings:
+            with suppress(Unavailable):
+                await self._shelf.store(listings)
 
     def _not_traded(self, symbol: str) -> CallerError:
         shown = symbol if len(symbol) <= 40 else symbol[:37] + "..."
