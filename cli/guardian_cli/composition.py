@@ -88,6 +88,7 @@ async def everything(
             installation=installation,
             registry=parts.registry,
             take_over=alone,
+            news=parts.news,
         )
         yield Everything(receiver_web.url, gateway_web.url, engine, guardian)
 
@@ -102,6 +103,7 @@ async def _gateway(parts: Parts, installation: str, *, alone: bool) -> AsyncIter
         registry=parts.registry,
         take_over=alone,
         make_venue=venue_maker(parts.database, parts.clock, keys=key_folder(parts.settings)),
+        news=parts.news,
     )
     await gateway.holder.look()
     holding = asyncio.create_task(gateway.holder.run(), name="gateway:holder")

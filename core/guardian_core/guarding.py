@@ -239,7 +239,7 @@ class Guarding:
         except Exception as mistake:
             logger.bind(trace_id=trace).exception("a mistake on lane {}", step.lane.symbol)
             error, lost_race = f"internal error: {type(mistake).__name__}", False
-        line = narration.failure_line(self._source, error)
+        line = narration.failure_line(self._source, error, lost_race=lost_race)
         narration.log(line, trace, account, step.lane.symbol)
         return replace(step, error=error, lost_race=lost_race)
 

@@ -83,6 +83,18 @@ class GatewayMetrics:
             buckets=QUICK_SECONDS,
             registry=registry,
         )
+        self.stream_connected = Gauge(
+            "guardian_stream_connected",
+            "Whether the account's order stream stands (1) or is away (0)",
+            ("account",),
+            registry=registry,
+        )
+        self.stream_events = Counter(
+            "guardian_stream_events",
+            "Events of the account's order stream",
+            ("account",),
+            registry=registry,
+        )
         self.snapshot_age_seconds = Gauge(
             "guardian_snapshot_age_seconds",
             "Age of the oldest part of an account's latest snapshot",

@@ -113,8 +113,11 @@ def result_lines(
     return lines
 
 
-def failure_line(source: Source, error: str) -> Line:
-    """A submit that nobody answered, or that came too late."""
+def failure_line(source: Source, error: str, *, lost_race: bool) -> Line:
+    """A submit that nobody answered, or that came too late. `lost_race`: somebody else was first,
+    as engine and guardian often are for one another when something moved."""
+    if lost_race:
+        return Line("outrun", "DEBUG", error)
     point = Point.REPAIR_FAILED if source is Source.GUARDIAN else "submit_failed"
     return Line(point, "WARNING", error)
 

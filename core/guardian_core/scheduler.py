@@ -1,7 +1,9 @@
 """Who passes when: one pass per account every interval, and at once when something happened.
 
 Passes of one account never overlap; accounts do not wait for each other. A failed pass is tried
-again after half a second. The interval is measured from start to start.
+again after half a second. The interval is measured from start to start. News that an account has
+moved wakes it at once, but no more often than its pace allows: a busy account must not spend the
+calls that its exchange grants.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from loguru import logger
 
 from guardian_core.domain.errors import GuardianError
+from guardian_core.pace import Pace
 from guardian_core.ports import Clock
 
 RETRY_AFTER_FAILURE_S = 0.5
@@ -34,12 +37,28 @@ class Scheduler:
         self._clock = clock
         self._intervals: dict[str, float] = {}
         self._wakes: dict[str, asyncio.Event] = {}
+        self._paces: dict[str, Pace] = {}
+        self._nudging: dict[str, asyncio.TimerHandle] = {}
         self._finished: dict[str, float] = {}
 
     def wake(self, account: str) -> None:
         """Asks for a pass now; forgotten for an account that is not guarded here."""
         if account in self._wakes:
             self._wakes[account].set()
+
+    def nudge(self, account: str) -> None:
+        """Something happened on the account: asks for a pass as soon as its pace allows."""
+        if account not in self._paces or account in self._nudging:
+            return
+        wait_s = self._paces[account].wait_s()
+        later = asyncio.get_running_loop().call_later(wait_s, self._nudged, account)
+        self._nudging[account] = later
+
+    def _nudged(self, account: str) -> None:
+        self._nudging.pop(account, None)
+        if account in self._paces:
+            self._paces[account].take()
+            self.wake(account)
 
     def age_s(self) -> float:
         """Seconds since the account that waits longest had a pass that succeeded."""
@@ -53,11 +72,12 @@ class Scheduler:
                 await self._reread()
                 for account in [name for name in self._intervals if name not in tasks]:
                     self._wakes[account] = asyncio.Event()
+                    self._paces.setdefault(account, Pace(self._clock))
                     self._finished[account] = self._clock.monotonic()
                     tasks[account] = asyncio.create_task(self._loop(account))
                 for account in [name for name in tasks if name not in self._intervals]:
                     tasks.pop(account).cancel()
-                    del self._wakes[account], self._finished[account]
+                    del self._wakes[account], self._finished[account], self._paces[account]
                 await asyncio.sleep(ACCOUNTS_REREAD_EVERY_S)
         finally:
             for task in tasks.values():

@@ -15,7 +15,7 @@ from guardian_core.clock import SystemClock
 from guardian_core.domain.errors import ConfigurationError
 from guardian_core.ids import SystemIds
 from guardian_core.logs import setup_logging
-from guardian_core.messaging import open_bus
+from guardian_core.messaging import NEWS_CHANNEL, open_bus
 from guardian_core.ports import Bus, Clock, Database, Ids
 from guardian_core.settings import Settings, load_settings
 from guardian_core.storage.database import open_database
@@ -23,26 +23,29 @@ from guardian_core.storage.database import open_database
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The outside of one process, as its settings choose it."""
+    """The outside of one process, as its settings choose it. `bus` carries alerts, `news` which
+    account has moved."""
 
     settings: Settings
     clock: Clock
     ids: Ids
     database: Database
     bus: Bus
+    news: Bus
     registry: CollectorRegistry
 
     async def close(self) -> None:
         await self.bus.close()
+        await self.news.close()
         await self.database.close()
 
 
 def open_parts(settings: Settings) -> Parts:
     """Raises ConfigurationError for URLs that mean nothing here. Connects to nothing yet."""
     clock = SystemClock()
-    bus = open_bus(settings.redis_url)
+    bus, news = open_bus(settings.redis_url), open_bus(settings.redis_url, NEWS_CHANNEL)
     database = open_database(settings.database_url, clock=clock)
-    return Parts(settings, clock, SystemIds(), database, bus, CollectorRegistry())
+    return Parts(settings, clock, SystemIds(), database, bus, news, CollectorRegistry())
 
 
 def run_service(name: str, serve: Callable[[Parts], Coroutine[Any, Any, None]]) -> None:

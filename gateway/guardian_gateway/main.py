@@ -7,7 +7,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry
 
 from guardian_core.domain.errors import ConfigurationError
-from guardian_core.ports import Clock, Database, Ids
+from guardian_core.ports import Bus, Clock, Database, Ids
 from guardian_core.service import Parts, run_service
 from guardian_core.settings import Settings
 from guardian_core.web import WebServer
@@ -19,7 +19,7 @@ from guardian_gateway.venues.exchange.keys import key_folder
 from guardian_gateway.venues.factory import venue_maker
 
 
-def build_gateway(
+def build_gateway(  # noqa: PLR0913 - all of them are named
     *,
     database: Database,
     clock: Clock,
@@ -29,12 +29,14 @@ def build_gateway(
     url: str = "",
     take_over: bool = False,
     make_venue: VenueMaker | None = None,
+    news: Bus | None = None,
 ) -> Gateway:
     """A gateway that serves once its lease is held: run `gateway.holder.run()` beside it, or call
     `gateway.holder.look()`; at the end `close()` it, then `holder.release()`.
 
     `url`: where other processes reach it. `take_over`: any earlier holder is known to be dead.
-    `make_venue`: without it there is the paper venue alone.
+    `make_venue`: without it there is the paper venue alone. `news`: where to tell which account
+    has moved; without it no order stream is listened to.
     """
     holder = Holder(database, clock, identity=f"gateway-{ids.uuid()}", url=url, take_over=take_over)
     return Gateway(
@@ -44,6 +46,7 @@ def build_gateway(
         make_venue=make_venue or venue_maker(database, clock),
         holder=holder,
         registry=registry,
+        news=news,
     )
 
 
@@ -64,6 +67,7 @@ async def serve(parts: Parts) -> None:
         registry=parts.registry,
         url=_url(settings),
         make_venue=venue_maker(parts.database, parts.clock, keys=key_folder(settings)),
+        news=parts.news,
     )
     app = build_app(gateway, token, parts.registry)
     web = WebServer(app, settings.gateway_host, settings.gateway_port)

@@ -19,7 +19,7 @@ from guardian_core.domain.errors import CallerError, GuardianError, NotSent, Una
 from guardian_core.domain.snapshot import AccountSnapshot
 from guardian_core.gateway_codec import UnknownAccount
 from guardian_core.metrics import GatewayMetrics
-from guardian_core.ports import Clock, Database
+from guardian_core.ports import Bus, Clock, Database
 from guardian_core.protocol import (
     BalanceLine,
     BalanceReport,
@@ -41,6 +41,7 @@ from guardian_gateway.examiner import Examiner
 from guardian_gateway.holder import Holder
 from guardian_gateway.outcomes import Resolver
 from guardian_gateway.snapshots import Snapshots
+from guardian_gateway.streams import Streams
 from guardian_gateway.venues.exchange.checks import Finding
 from guardian_gateway.venues.port import VenueFill
 
@@ -85,12 +86,14 @@ class Gateway:
         make_venue: VenueMaker,
         holder: Holder,
         registry: CollectorRegistry,
+        news: Bus | None = None,
     ) -> None:
         metrics = GatewayMetrics(registry)
         self._context = Context(
             database, clock, installation, holder, metrics, Budgets(), copy_context()
         )
         self._make_venue = make_venue
+        self._streams = Streams(self._context, news) if news is not None else None
         self._counters: dict[str, _Counter] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -179,6 +182,8 @@ class Gateway:
         """Takes no more requests, lets decisions under way end, closes the venues. Rows left
         pending are resolved by whoever writes next."""
         self._closing = True
+        if self._streams is not None:
+            await self._streams.close()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=FINISH_WITHIN_S)
             for task in late:
@@ -224,6 +229,8 @@ class Gateway:
             self._counters[account] = counter
         elif not counter.desk.is_of(row):
             await counter.desk.adopt(row)
+        if self._streams is not None:
+            self._streams.follow(counter.desk)
         async with counter.desk.in_use():
             yield counter
 

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from guardian_core.guarding import Guarding
 from guardian_core.metrics import GuardingMetrics
-from guardian_core.ports import Clock, Database, GatewayClient, Ids, Mirror
+from guardian_core.ports import Bus, Clock, Database, GatewayClient, Ids, Mirror
 from guardian_core.protocol import Source
 from guardian_core.storage.leases import LeaseKeeper
 from guardian_operator.guardian import Beside, Guardian
@@ -23,8 +23,10 @@ def build_guardian(  # noqa: PLR0913 - all of them are named
     registry: CollectorRegistry,
     take_over: bool = False,
     beside: Beside | None = None,
+    news: Bus | None = None,
 ) -> Guardian:
-    """A guardian ready to `run()`. `take_over`: no other can be alive (a locked home folder)."""
+    """A guardian ready to `run()`. `take_over`: no other can be alive (a locked home folder).
+    `news`: tells which account has moved and is to be looked at now."""
     guarding = Guarding(
         database,
         gateway,
@@ -37,4 +39,4 @@ def build_guardian(  # noqa: PLR0913 - all of them are named
         database, clock, name=LEASE, holder=f"operator-{ids.uuid()}", take_over=take_over
     )
     metrics = GuardingMetrics(registry)
-    return Guardian(database, guarding, clock, keeper, metrics, gateway, beside)
+    return Guardian(database, guarding, clock, keeper, metrics, gateway, beside, news)

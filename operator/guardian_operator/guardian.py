@@ -18,12 +18,13 @@ from guardian_core.domain.plan import Policy
 from guardian_core.guarding import Guarding, LaneReport, PassReport, Step
 from guardian_core.logs import Point, log_point
 from guardian_core.metrics import GuardingMetrics
-from guardian_core.ports import Clock, Database, GatewayClient
+from guardian_core.ports import Bus, Clock, Database, GatewayClient
 from guardian_core.protocol import CheckReport
 from guardian_core.scheduler import Scheduler
 from guardian_core.storage.accounts_store import list_accounts
 from guardian_core.storage.leases import LeaseKeeper
 from guardian_operator.account_checks import AccountChecks
+from guardian_operator.news import hear
 from guardian_operator.order_monitor import monitor_account
 
 PASS_MAX_S = 8.0
@@ -75,6 +76,7 @@ class Guardian:
         metrics: GuardingMetrics,
         gateway: GatewayClient,
         beside: Beside | None = None,
+        news: Bus | None = None,
     ) -> None:
         self._database = database
         self._guarding = guarding
@@ -82,6 +84,7 @@ class Guardian:
         self._keeper = keeper
         self._metrics = metrics
         self._beside = beside or NothingBeside()
+        self._news = news
         self._checks = AccountChecks(database, gateway, clock, self._checked)
         self._policies: dict[str, Policy] = {}
         self._told: dict[tuple[str, str], Coverage] = {}
@@ -103,6 +106,8 @@ class Guardian:
             tasks.create_task(self._keeper.run())
             tasks.create_task(self._while_leading(lambda: self._beside.run(self.scheduler.wake)))
             tasks.create_task(self._while_leading(self._checks.run))
+            if self._news is not None:
+                tasks.create_task(hear(self._news, self.scheduler.nudge))
             while True:
                 epoch = await self._keeper.wait_held()
                 passing = tasks.create_task(self.scheduler.run())

@@ -26,6 +26,7 @@ async def serve(parts: Parts) -> None:
         installation=parts.settings.installation,
         registry=parts.registry,
         beside=resources,
+        news=parts.news,
     )
     app = health_app(parts.registry, alive=guardian.health, ready=lambda: "")
     async with WebServer(app, parts.settings.operator_host, parts.settings.operator_port):

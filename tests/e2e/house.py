@@ -28,6 +28,7 @@ from guardian_core.storage.accounts_store import put_account
 from guardian_core.storage.lanes import lane_for
 from guardian_core.storage.schema import Trade, Webhook, WebhookState
 from guardian_engine.build import build_engine
+from guardian_gateway.desk import VenueMaker
 from guardian_gateway.holder import Holder
 from guardian_gateway.in_process import InProcessGatewayClient
 from guardian_gateway.service import Gateway
@@ -53,6 +54,7 @@ class House:
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     starters: dict[str, Callable[[], Any]] = field(default_factory=dict)
     bus: InProcessBus = field(default_factory=InProcessBus)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     ids: SystemIds = field(default_factory=SystemIds)
     sent: int = 0
 
@@ -146,10 +148,17 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    database: Database, *, paper: PaperSpec | None = None, start: bool = True, **spec: Any
+    database: Database,
+    *,
+    paper: PaperSpec | None = None,
+    start: bool = True,
+    make_venue: VenueMaker | None = None,
+    **spec: Any,
 ) -> AsyncIterator[House]:
-    """A house with one paper account, priced at 43,000. `start`: engine and guardian run."""
+    """A house with one account: on paper, priced at 43,000, unless `make_venue` makes another
+    venue. `start`: engine and guardian run."""
     clock, ids, registry = SystemClock(), SystemIds(), CollectorRegistry()
+    news = InProcessBus()
     account = AccountSpec(
         account_id=ACCOUNT,
         guard_interval_seconds=spec.pop("guard_interval_seconds", 0.5),
@@ -163,14 +172,15 @@ async def open_house(
         database,
         clock,
         installation=INSTALLATION,
-        make_venue=venue_maker(database, clock),
+        make_venue=make_venue or venue_maker(database, clock),
         holder=holder,
         registry=registry,
+        news=news,
     )
     await holder.look()
     holding = asyncio.create_task(holder.run())
     client = InProcessGatewayClient(gateway)
-    house = House(database, client)
+    house = House(database, client, registry=registry)
     parts: dict[str, Any] = {
         "database": database,
         "gateway": client,
@@ -182,10 +192,11 @@ async def open_house(
     house.starters = {
         "engine": lambda: build_engine(**parts, bus=house.bus, registry=CollectorRegistry()).run(),
         "guardian": lambda: build_guardian(
-            **parts, registry=CollectorRegistry(), take_over=True
+            **parts, registry=CollectorRegistry(), take_over=True, news=news
         ).run(),
     }
-    await house.price(PRICE)
+    if make_venue is None:
+        await house.price(PRICE)
     try:
         if start:
             house.start("engine")

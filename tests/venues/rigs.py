@@ -45,6 +45,7 @@ class Rig:
 ADAPTERS: dict[str, UnderTest] = {**binance.UNDER_TEST, **kraken.UNDER_TEST}
 SPOTS = [name for name in ADAPTERS if EXCHANGES[name].market is MarketKind.SPOT]
 DERIVATIVES = [name for name in ADAPTERS if name not in SPOTS]
+STREAMING = [name for name, one in ADAPTERS.items() if hasattr(one.adapter, "listen")]
 RIGS = ("paper", "paper spot", *ADAPTERS)
 
 

@@ -13,11 +13,11 @@ Rules that every adapter keeps:
    finished, and, through a triggered parent, its child.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.orders import (
@@ -134,3 +134,17 @@ class Venue(Protocol):
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a venue can besides that tells when an account has moved."""
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        """Runs until its one connection ends, and raises Unavailable then.
+
+        Calls `moved` once after it is connected and subscribed (what was before has been missed),
+        and at every event. It may call it for nothing; it may miss an event: whoever listens goes
+        on looking by itself.
+        """
+        ...

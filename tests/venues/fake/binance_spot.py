@@ -10,6 +10,7 @@ from guardian_core.domain.orders import OrderType
 from guardian_gateway.venues.paper.records import PaperOrder
 from guardian_gateway.venues.paper.rules import Rules
 from tests.venues.fake.binance import BinanceWire, no_order, status, unknown_order
+from tests.venues.fake.binance_streams import SpotStreams
 from tests.venues.fake.core import Refusals, ms
 from tests.venues.fake.server import Handler, Problem
 
@@ -19,6 +20,9 @@ _ABOVE = {"TAKE_PROFIT": OrderType.TAKE_PROFIT, "LIMIT_MAKER": OrderType.LIMIT}
 @dataclass
 class FakeSpot(BinanceWire):
     rules: Rules = field(default_factory=lambda: Rules(market=MarketKind.SPOT))
+
+    def make_sockets(self) -> SpotStreams:
+        return SpotStreams(self)
 
     def public(self) -> Mapping[str, Handler]:
         return {

@@ -10,8 +10,9 @@ from guardian_core.domain.money import ZERO, plain
 from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperOrder, ratio
 from tests.venues.fake.binance import DAY_MS, BinanceWire, no_order, status, unknown_order
+from tests.venues.fake.binance_streams import LISTEN_KEY, UsdmStreams
 from tests.venues.fake.core import Refusals, ms
-from tests.venues.fake.server import Handler, Problem
+from tests.venues.fake.server import Asked, Handler, Problem
 
 ALGO_NUMBERS_FROM = 2_000_000_000
 _TYPES = {"STOP_MARKET": OrderType.STOP_LOSS, "TAKE_PROFIT_MARKET": OrderType.TAKE_PROFIT}
@@ -28,6 +29,15 @@ class FakeUsdm(BinanceWire):
     child_name: str = "autoclose"
     bases: dict[str, str] = field(default_factory=dict)
     margin_types: dict[str, str] = field(default_factory=dict)
+
+    def make_sockets(self) -> UsdmStreams:
+        return UsdmStreams(self)
+
+    def answer(self, asked: Asked, pairs: Mapping[str, str]) -> Any:
+        if asked.path == LISTEN_KEY:
+            assert isinstance(self.sockets, UsdmStreams)
+            return self.sockets.listen_key(asked)
+        return super().answer(asked, pairs)
 
     def public(self) -> Mapping[str, Handler]:
         return {

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from guardian_core.ports import Clock
 from guardian_gateway.venues.paper import PaperExchange, Rules
+from tests.venues.fake.sockets import Sockets
 
 HOUR_S = 3600.0
 
@@ -86,6 +87,7 @@ class Wire:
 
     def __post_init__(self) -> None:
         self.exchange = PaperExchange(self.rules, keep_events=True)
+        self.sockets = self.make_sockets()
 
     def fault(self, call: str, answer: Any, *, executes: bool, times: int = 1) -> None:
         self.faults.append(Fault(call, executes, answer, times))
@@ -99,6 +101,8 @@ class Wire:
     async def start(self, port: int = 0) -> "Wire":
         """Serves, on a port of its own or a given one; again after a `stop`."""
         self._released = asyncio.Event()
+        if self.sockets is not None:
+            self.sockets.watch()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -110,9 +114,13 @@ class Wire:
 
     async def stop(self) -> None:
         self._released.set()
+        if self.sockets is not None:
+            await self.sockets.close()
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.sockets is not None and request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self.sockets.serve(request)
         raw, pairs = self.read(request, await request.text())
         shown = {name: value for name, value in pairs.items() if name not in UNSIGNED}
         asked = Asked(request.method, request.path, shown, dict(request.headers), raw)
@@ -139,6 +147,10 @@ class Wire:
         """What is signed of a request, and its parameters."""
         raw = body if request.method in ("POST", "PUT") else request.query_string
         return raw, dict(parse_qsl(raw, keep_blank_values=True))
+
+    def make_sockets(self) -> Sockets | None:
+        """The venue's streams; None where its adapter listens to none."""
+        return None
 
     def told(self, problem: Problem) -> Any:
         """An error's JSON."""

@@ -6,7 +6,7 @@
 3. There are no positions here: the gateway counts our own fills.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,6 +23,7 @@ from guardian_gateway.venues.binance.shared import (
     listings_of,
     named,
 )
+from guardian_gateway.venues.binance.stream import SPOT_STREAM
 from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
@@ -35,6 +36,7 @@ from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -173,6 +175,9 @@ class BinanceSpot:
                 lambda answer: flag(row(answer), "canTrade"),
             )
         )
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, SPOT_STREAM, moved)
 
     async def close(self) -> None:
         await self._client.close()

@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -34,6 +34,7 @@ from guardian_gateway.venues.binance.shared import (
     listings_of,
     named,
 )
+from guardian_gateway.venues.binance.stream import USDM_STREAM
 from guardian_gateway.venues.exchange.asking import both
 from guardian_gateway.venues.exchange.checks import (
     Finding,
@@ -48,6 +49,7 @@ from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows, text, to_ms
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -263,6 +265,9 @@ class BinanceUsdm:
                 "fapiPrivateV2GetAccount", {}, lambda answer: flag(row(answer), "canTrade")
             )
         )
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, USDM_STREAM, moved)
 
     async def close(self) -> None:
         await self._client.close()

@@ -103,11 +103,12 @@ class Client:
             raise self._noted(error, of_write(error, self._wiring.table, call)) from None
 
     async def streaming(self, kind: type) -> Any:
-        """A ccxt.pro exchange of this account with the keys of now, for whoever closes it. Raises
-        Unavailable, ConfigurationError."""
+        """A ccxt.pro exchange of this account with the keys and the `skew_ms` of now, for whoever
+        closes it. Raises Unavailable, ConfigurationError."""
         self._check_wait(Unavailable)
         await self._prepare(fresh_clock=True)
         exchange = make_streaming(self._wiring, self._around, kind)
+        exchange.skew_ms = self.skew_ms
         self._give_keys(exchange)
         return exchange
 
