@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from guardian_core.accounts import Environment
@@ -92,6 +93,7 @@ class _Telling:
 
     clock: Clock
     wiring: Wiring
+    answered_with: Mapping[str, str] = MappingProxyType({})
 
     def milliseconds(self) -> int:
         return int(self.clock.now().timestamp() * 1000)
@@ -102,6 +104,8 @@ class _Telling:
 
     def handle_errors(self, status: int, reason: str, url: str, method: str, *rest: Any) -> Any:
         headers, body = rest[0], rest[1]
+        # ccxt asks by the status next, and leaves the headers out there.
+        self.answered_with = headers
         try:
             return super().handle_errors(  # type: ignore[misc]
                 status, reason, url, method, *rest
@@ -118,7 +122,9 @@ class _Telling:
                 status, reason, url, method, body
             )
         except Exception as error:
-            error.answer = self._answer(status, {}, body)  # type: ignore[attr-defined]
+            error.answer = self._answer(  # type: ignore[attr-defined]
+                status, self.answered_with, body
+            )
             raise
 
     def _answer(self, status: int, headers: Mapping[str, str], body: str) -> Answer:
