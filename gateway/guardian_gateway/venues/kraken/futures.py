@@ -97,7 +97,7 @@ class KrakenFutures:
     def __init__(self, around: Surroundings) -> None:
         self._client = Client(WIRING, around)
         self._clock = around.clock
-        self._markets = Markets(around.clock, self._read_markets, self.name)
+        self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
         self._history = FuturesHistory(self._client, around.clock, self._markets)
         self._margin_mode = around.margin_mode
 
