@@ -46,8 +46,9 @@ class Asked:
 
 @dataclass(slots=True)
 class Fault:
-    """What happens to the next `times` requests that fit. `executes`: they take effect; `answer`:
-    what is sent back, by (status, body, headers), or how the connection ends."""
+    """What happens to the next `times` requests that fit. `call`: how theirs begins, or all of it
+    with a `$` at its end. `executes`: they take effect; `answer`: what is sent back, by (status,
+    body, headers), or how the connection ends."""
 
     call: str
     executes: bool
@@ -56,7 +57,7 @@ class Fault:
     after: int = 0
 
     def fits(self, asked: Asked) -> bool:
-        if not asked.call.startswith(self.call):
+        if not f"{asked.call}$".startswith(self.call):
             return False
         if self.after > 0:
             self.after -= 1

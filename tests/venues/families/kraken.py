@@ -23,7 +23,7 @@ UNDER_TEST = {
         words=FUTURES_WORDS,
         strange={"status": "SOMETHING_NEW"},
         page="guardian_gateway.venues.kraken.futures_history.PAGE",
-        listings="GET /derivatives/api/v3/instruments",
+        listings="GET /derivatives/api/v3/instruments$",
         one_way_only=True,
         has_notional=False,
     ),
