@@ -299,6 +299,21 @@ class TestSpotPairs:
         seen = lane(capabilities=STOP_ONLY, orders=(leg(SL, reduce_only=False),))
         assert run(seen=seen).coverage is Coverage.PROTECTED
 
+    def test_a_refused_pair_gives_way_to_the_stop_alone(self) -> None:
+        refused = plan(orders=(past(SL, status="rejected"), past(TP, status="rejected")))
+        decision = run(refused, lane(capabilities=SPOT, orders=()))
+        (action,) = decision.actions
+        assert isinstance(action, Submit)
+        assert [body.role for body in action.bodies] == [SL]
+
+    def test_beside_a_lone_stop_the_take_profit_of_a_refused_pair_is_watched(self) -> None:
+        refused = plan(orders=(past(SL, 2), past(TP, status="rejected")))
+        stop = leg(SL, reduce_only=False)
+        decision = run(refused, lane(capabilities=SPOT, orders=(stop,)))
+        assert (decision.coverage, decision.actions) == (Coverage.PROTECTED, ())
+        reached = run(refused, lane(capabilities=SPOT, orders=(stop,), price=price(45000)))
+        assert change_of(reached, SetTarget) == SetTarget(dec(0), "TakeProfitReached")
+
     def test_a_watched_take_profit_that_is_reached_closes_the_position(self) -> None:
         seen = lane(
             capabilities=STOP_ONLY, orders=(leg(SL, reduce_only=False),), price=price(45000)

@@ -13,6 +13,9 @@ MAX_S = 5.0
 _COSTS_NOTHING = frozenset({RejectReason.NOT_SENT, RejectReason.DUPLICATE_ID})
 """Refusals that say nothing of the next try: it goes out at once."""
 
+_PASSES = frozenset({RejectReason.RATE_LIMITED})
+"""Refusals that say nothing of the order itself."""
+
 
 def rejects(past: Sequence[PastOrder]) -> int:
     """Definite rejects in a row, newest backwards."""
@@ -22,6 +25,11 @@ def rejects(past: Sequence[PastOrder]) -> int:
             break
         count += 1
     return count
+
+
+def is_refused(past: Sequence[PastOrder]) -> bool:
+    """Whether the newest order was refused for what it is, not for the moment it came at."""
+    return bool(past) and _is_refusal(past[-1]) and past[-1].reject_reason not in _PASSES
 
 
 def _is_refusal(order: PastOrder) -> bool:

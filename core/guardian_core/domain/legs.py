@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from guardian_core.domain.backoff import wait_s
+from guardian_core.domain.backoff import is_refused, wait_s
 from guardian_core.domain.decision import Action, Amend, Cancel, Coverage, Reason, Submit
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.orders import (
@@ -89,8 +89,16 @@ def view(
         others=tuple(o for o in standing if o is not right),
         in_flight=any(o.in_flight for o in own),
         is_ahead=bool(newer),
-        watched=role is Role.TAKE_PROFIT and lane.capabilities.legs is LegsMode.STOP_ONLY,
+        watched=role is Role.TAKE_PROFIT and right is None and _must_be_watched(plan, lane),
     )
+
+
+def _must_be_watched(plan: Plan, lane: LaneSnapshot) -> bool:
+    """Whether the take-profit must be watched: the venue holds the stop alone, or has refused this
+    revision's pair. The stop goes out alone then: it is worth more than both together never."""
+    if lane.capabilities.legs is not LegsMode.PAIR:
+        return lane.capabilities.legs is LegsMode.STOP_ONLY
+    return is_refused(plan.attempts(Role.TAKE_PROFIT))
 
 
 def _is_right(
