@@ -45,6 +45,15 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         poll="5 for positions and 2 for each symbol in use, every 3 s, and 80 for all orders every"
         " 30 s; of 2400 a minute: 16 % with 3 symbols",
     ),
+    "bybitlinear": VenueFacts(
+        title="Bybit linear perpetuals",
+        market=MarketKind.LINEAR,
+        environments=(Environment.DEMO, Environment.TESTNET),
+        trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
+        rate=Rate(per_second=8, capacity=10),
+        poll="2 calls for positions and 4 for all orders, or as many again where there are any,"
+        " every 3 s; of 50 a second each: 6 % whatever the symbols",
+    ),
     "krakenfutures": VenueFacts(
         title="Kraken linear perpetuals",
         market=MarketKind.LINEAR,

@@ -19,6 +19,7 @@ from guardian_gateway.venues.port import Venue
 ADAPTERS: Mapping[str, str] = {
     "binance": "binance:BinanceSpot",
     "binanceusdm": "binance:BinanceUsdm",
+    "bybitlinear": "bybit:BybitLinear",
     "krakenfutures": "kraken:KrakenFutures",
 }
 """Module and class of each exchange's adapter."""

@@ -35,7 +35,7 @@ from guardian_gateway.venues.exchange.surroundings import Surroundings
 __all__ = ["Client", "Wiring"]
 
 T = TypeVar("T")
-Params = Mapping[str, str]
+Params = Mapping[str, str | int | bool]
 
 CLOCK_GOOD_FOR_S = 600.0
 WAIT_AFTER_429_S = 5.0

@@ -145,4 +145,4 @@ def _moved(urls: Any, elsewhere: str) -> Any:
     if isinstance(urls, dict):
         return {name: _moved(value, elsewhere) for name, value in urls.items()}
     path = urls.split("://", 1)[1].partition("/")[2]
-    return f"{elsewhere}/{path}"
+    return f"{elsewhere}/{path}" if path else elsewhere
