@@ -71,9 +71,12 @@ def test_a_world_that_a_venue_has_not_is_refused(name, environment, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
-def test_real_money_is_refused_until_it_can_be_limited(name, tmp_path):
-    with pytest.raises(ConfigurationError, match="is not traded with real money yet"):
-        maker(tmp_path)("main", spec(name, "Live"))
+def test_real_money_is_traded_at_the_venues_own_address(name, tmp_path):
+    made = maker(tmp_path)("main", spec(name, "Live"))
+    assert made._client.is_live
+    asked = str(made._client._opened().urls["api"])
+    assert "test" not in asked
+    assert "demo" not in asked
 
 
 def test_a_trigger_price_that_a_venue_has_not_is_refused(tmp_path):
@@ -86,7 +89,7 @@ def test_a_trigger_price_that_a_venue_has_not_is_refused(tmp_path):
 def test_each_world_has_addresses_of_its_own(tmp_path):
     seen = {}
     for name in ("binance", "binanceusdm"):
-        for environment in EXCHANGES[name].environments:
+        for environment in EXCHANGES[name].practice:
             made = make_exchange("main", spec(name, environment), KeyFolder(tmp_path), FakeClock())
             assert isinstance(made, BinanceSpot | BinanceUsdm)
             urls = made._client._opened().urls["api"]
