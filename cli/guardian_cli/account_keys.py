@@ -30,8 +30,11 @@ def keys_to_store(place: "Place", account: str, spec: "AccountSpec") -> Keys | N
 
 def ask_for_keys(spec: "AccountSpec") -> Keys:
     """From the terminal, hidden. Raises CallerError for an empty one."""
-    title = f"{EXCHANGES[spec.venue].title}, {spec.environment.value}"
-    return Keys(_asked(f"API key ({title})"), _asked(f"API secret ({title})"))
+    facts = EXCHANGES[spec.venue]
+    title = f"{facts.title}, {spec.environment.value}"
+    key, secret = _asked(f"API key ({title})"), _asked(f"API secret ({title})")
+    passphrase = _asked(f"API passphrase ({title})") if facts.passphrase else ""
+    return Keys(key, secret, passphrase)
 
 
 def store_keys(place: "Place", account: str, keys: Keys) -> None:

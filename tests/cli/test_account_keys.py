@@ -82,6 +82,18 @@ def test_nothing_is_asked_for_an_account_that_cannot_be(guardian: Guardian) -> N
     assert not (guardian.home / "accounts").exists()
 
 
+def test_a_passphrase_is_asked_for_where_keys_come_with_one(guardian: Guardian) -> None:
+    add = tuple("okxswap" if word == "binanceusdm" else word for word in ADD)
+    status, shown = at_a_terminal(guardian.home, add, [KEY, SECRET, ""])
+    assert status == 2, shown
+    assert not (guardian.home / "accounts").exists()
+    status, shown = at_a_terminal(guardian.home, add, [KEY, SECRET, "MARKER-phrase"])
+    assert status == 0, shown
+    assert "MARKER" not in shown
+    expected = {"api-key": KEY, "api-secret": SECRET, "passphrase": "MARKER-phrase"}
+    assert stored(guardian.home) == expected
+
+
 def test_an_empty_key_adds_nothing(guardian: Guardian) -> None:
     status, shown = at_a_terminal(guardian.home, ADD, ["", ""])
     assert status == 2, shown

@@ -16,7 +16,7 @@ from guardian_gateway.venues.exchange.markets import Shelf
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import MemoryStore, PaperExchange, PaperVenue
 from guardian_gateway.venues.port import Venue
-from tests.venues.families import binance, bybit, kraken
+from tests.venues.families import binance, bybit, kraken, okx
 from tests.venues.families.under_test import UnderTest
 from tests.venues.loop import clock as running_clock
 
@@ -42,7 +42,12 @@ class Rig:
         self.exchange.set_price(symbol, Decimal(price), self.clock.now())
 
 
-ADAPTERS: dict[str, UnderTest] = {**binance.UNDER_TEST, **bybit.UNDER_TEST, **kraken.UNDER_TEST}
+ADAPTERS: dict[str, UnderTest] = {
+    **binance.UNDER_TEST,
+    **bybit.UNDER_TEST,
+    **kraken.UNDER_TEST,
+    **okx.UNDER_TEST,
+}
 SPOTS = [name for name in ADAPTERS if EXCHANGES[name].market is MarketKind.SPOT]
 DERIVATIVES = [name for name in ADAPTERS if name not in SPOTS]
 STREAMING = [name for name, one in ADAPTERS.items() if hasattr(one.adapter, "listen")]

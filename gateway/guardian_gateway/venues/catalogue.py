@@ -16,7 +16,8 @@ from guardian_gateway.budget import Rate
 class VenueFacts:
     """`environments`: without Live, until an account's limits can stop a runaway strategy.
     `rate`: calls a second that one address may make here, well below the venue's own limit.
-    `poll`: what a look at an account at rest costs, in the venue's own units and in words."""
+    `poll`: what a look at an account at rest costs, in the venue's own units and in words.
+    `passphrase`: its keys come with one."""
 
     title: str
     market: MarketKind
@@ -24,6 +25,7 @@ class VenueFacts:
     trigger_bases: tuple[TriggerBasis, ...]
     rate: Rate
     poll: str
+    passphrase: bool = False
 
 
 EXCHANGES: Mapping[str, VenueFacts] = {
@@ -62,6 +64,16 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         rate=Rate(per_second=10, capacity=25),
         poll="2 for positions and 2 for all orders, every 3 s; of 500 in 10 s: 3 % whatever the"
         " symbols",
+    ),
+    "okxswap": VenueFacts(
+        title="OKX linear perpetual swaps",
+        market=MarketKind.LINEAR,
+        environments=(Environment.DEMO,),
+        trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
+        rate=Rate(per_second=8, capacity=15),
+        poll="1 call for positions, of 10 in 2 s, and 1 for plain and 3 for conditional orders, of"
+        " 60 and 20 in 2 s, every 3 s: 10 % at most, whatever the symbols",
+        passphrase=True,
     ),
 }
 

@@ -21,6 +21,7 @@ ADAPTERS: Mapping[str, str] = {
     "binanceusdm": "binance:BinanceUsdm",
     "bybitlinear": "bybit:BybitLinear",
     "krakenfutures": "kraken:KrakenFutures",
+    "okxswap": "okx:OkxSwap",
 }
 """Module and class of each exchange's adapter."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from guardian_gateway.venues.exchange.checks import CheckedVenue
@@ -27,7 +28,8 @@ class UnderTest:
     """`order`, `leg`, `pair`, `cancel`: the calls that create a plain order, a protective one, two
     at once, and that end a protective one. `strange`: what makes an order's answer a strange one.
     `page`: where the size of a page of fills is set. `listings`: the call that lists the
-    instruments. `one_way_only`: the venue has no other position mode. `has_notional`: it tells a smallest worth of an order."""
+    instruments. `one_way_only`: the venue has no other position mode. `has_notional`: it tells a
+    smallest worth of an order. `contract_size`: of its contracts, in base units."""
 
     adapter: Callable[[Surroundings], CheckedVenue]
     wiring: Wiring
@@ -42,3 +44,4 @@ class UnderTest:
     pair: str = ""
     one_way_only: bool = False
     has_notional: bool = True
+    contract_size: Decimal = Decimal(1)

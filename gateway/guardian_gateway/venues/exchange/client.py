@@ -155,6 +155,8 @@ class Client:
 
     def _give_keys(self, exchange: Any) -> None:
         keys = self._keys.current()
+        if exchange.requiredCredentials["password"] and not keys.passphrase:
+            raise self._keys.lacks_passphrase()
         exchange.apiKey, exchange.secret = keys.key, keys.secret
         exchange.password = keys.passphrase
 

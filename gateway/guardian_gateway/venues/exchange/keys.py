@@ -101,6 +101,13 @@ class KeyFiles:
                 f"the keys of {self.account} cannot be stored in {self.folder}: {error.strerror}"
             ) from None
 
+    def lacks_passphrase(self) -> ConfigurationError:
+        """What to say where the venue's keys come with one."""
+        return ConfigurationError(
+            f"account {self.account} has no passphrase beside its keys in {self.folder}: store all"
+            f" three with `guardian accounts keys {self.account}`, or mount {PASSPHRASE_FILE}"
+        )
+
     def _read(self) -> Keys:
         key, secret = self._text(KEY_FILE), self._text(SECRET_FILE)
         if not (key and secret):

@@ -1,0 +1,105 @@
+"""What OKX tells of an account: how it is set up, what its key may do, and its money.
+
+An account is in one of four modes for everything it trades. Reduce-only, which keeps a stop from
+opening a position, exists in Futures and multi-currency mode only; spot is traded without margin
+(`cash`) in Spot and Futures mode only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guardian_core.accounts import MarginMode
+from guardian_core.domain.errors import ConfigurationError
+from guardian_gateway.venues.exchange.checks import (
+    Finding,
+    trading_finding,
+    withdrawal_finding,
+)
+from guardian_gateway.venues.exchange.client import Client
+from guardian_gateway.venues.exchange.orders import short
+from guardian_gateway.venues.exchange.reading import Row, number, rows, text
+from guardian_gateway.venues.okx.codes import only
+from guardian_gateway.venues.port import Balance
+
+_LEVELS = {
+    "1": "Spot mode",
+    "2": "Futures mode",
+    "3": "Multi-currency margin mode",
+    "4": "Portfolio margin mode",
+}
+_SPOT, _FUTURES, _MULTI, _PORTFOLIO = _LEVELS
+_SWITCH = "switch it to Futures mode (Trade, Settings, Account mode)"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """`level`: the account's mode, a key of `_LEVELS`; `permissions`: of the key that asked."""
+
+    level: str
+    one_way: bool
+    permissions: frozenset[str]
+
+    @property
+    def mode(self) -> str:
+        return _LEVELS.get(self.level, f"account mode {self.level}")
+
+    def check_swaps(self, margin_mode: MarginMode) -> None:
+        """Raises ConfigurationError where swaps cannot be traded, or not be guarded."""
+        if not self.one_way:
+            raise ConfigurationError(
+                "the account is in long/short mode, which cannot be guarded: close its positions"
+                " and switch to one-way mode (Trade, Settings, Position mode, Buy/Sell)"
+            )
+        if self.level == _MULTI and margin_mode is MarginMode.ISOLATED:
+            raise ConfigurationError(
+                f"the account is in {self.mode}, which has no isolated margin: set marginMode to"
+                f" Cross, or {_SWITCH}"
+            )
+        if self.level not in (_FUTURES, _MULTI):
+            why = "trades no swaps" if self.level == _SPOT else "has no reduce-only orders"
+            raise ConfigurationError(f"the account is in {self.mode}, which {why}: {_SWITCH}")
+
+    def check_spot(self) -> None:
+        """Raises ConfigurationError where spot is traded on margin only."""
+        if self.level not in (_SPOT, _FUTURES):
+            raise ConfigurationError(
+                f"the account is in {self.mode}, which trades spot on margin only: switch it to"
+                " Spot mode or Futures mode (Trade, Settings, Account mode)"
+            )
+
+
+async def read_setup(client: Client) -> Setup:
+    return await client.read("privateGetAccountConfig", {}, _setup)
+
+
+def _setup(answer: Any) -> Setup:
+    source = only(answer)
+    permissions = str(source.get("perm", "")).split(",")
+    return Setup(
+        level=text(source, "acctLv"),
+        one_way=text(source, "posMode") == "net_mode",
+        permissions=frozenset(one.strip() for one in permissions if one.strip()),
+    )
+
+
+def key_findings(client: Client, setup: Setup) -> Sequence[Finding]:
+    """What the key may do. Play money cannot be withdrawn."""
+    found = [trading_finding("trade" in setup.permissions)]
+    if client.is_live:
+        # A key whose rights are not told may have all of them.
+        may = "withdraw" in setup.permissions or not setup.permissions
+        found.append(withdrawal_finding(may))
+    return found
+
+
+def balances(answer: Any) -> list[Balance]:
+    found = (_balance(source) for source in rows(only(answer).get("details")))
+    return [balance for balance in found if balance.total != 0]
+
+
+def _balance(source: Row) -> Balance:
+    """`availEq` is told where there is margin, `availBal` everywhere."""
+    total = short(number(source, "cashBal"))
+    free = "availEq" if source.get("availEq") not in (None, "") else "availBal"
+    return Balance(text(source, "ccy"), min(short(number(source, free)), total), total)
