@@ -31,7 +31,7 @@ from guardian_core.domain.orders import (
 )
 from guardian_core.domain.plan import Policy
 from guardian_core.domain.snapshot import Capabilities, Position, Price
-from guardian_core.ports import Clock, Database, Tx
+from guardian_core.ports import Bus, Clock, Database, Tx
 from guardian_core.protocol import (
     DecisionRequest,
     DecisionResult,
@@ -183,6 +183,9 @@ class World:
         self.venues: list[StagedVenue] = []
         self.gateways: list[Gateway] = []
         self.lane_id = 0
+        self.news: Bus | None = None
+        self.registry = CollectorRegistry()
+        """Of the newest gateway."""
         self.holds_on = False
         """Whether gateways renew their leases: time passes by itself here."""
         self._timing = timing
@@ -225,15 +228,17 @@ class World:
 
     async def start_gateway(self, *, take_over: bool = True, url: str = "") -> Gateway:
         """A new gateway process, which takes the lease over from any earlier one."""
+        self.registry = CollectorRegistry()
         gateway = build_gateway(
             database=self.database,
             clock=self.clock,
             ids=self.ids,
             installation=INSTALLATION,
-            registry=CollectorRegistry(),
+            registry=self.registry,
             url=url,
             take_over=take_over,
             make_venue=self._make_venue,
+            news=self.news,
         )
         self.gateways.append(gateway)
         await gateway.holder.look()

@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 
 from guardian_core.domain.errors import Unavailable
-from guardian_core.messaging import CHANNEL
+from guardian_core.messaging import CHANNEL, NEWS_CHANNEL, open_bus
 from guardian_core.messaging.in_process import WAITING_MAX, InProcessBus
 from guardian_core.messaging.redis_bus import RedisBus
 from guardian_core.ports import Bus
@@ -111,6 +111,21 @@ async def test_a_foreign_message_on_the_channel_is_passed_over(redis_url: str) -
         await bus.publish({"n": "1"})
         await eventually_async(lambda: reader.numbers() == [1])
     await bus.close()
+
+
+@pytest.mark.parametrize("where", ["in process", "redis"])
+async def test_alerts_and_news_of_accounts_do_not_mix(
+    where: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("redis_url") if where == "redis" else None
+    alerts, news = open_bus(url), open_bus(url, NEWS_CHANNEL)
+    async with listening(alerts) as [hears_alerts], listening(news) as [hears_news]:
+        await alerts.publish({"n": "1"})
+        await news.publish({"n": "2"})
+        await eventually_async(lambda: hears_alerts.numbers() == [1])
+        await eventually_async(lambda: hears_news.numbers() == [2])
+    await alerts.close()
+    await news.close()
 
 
 @pytest.fixture

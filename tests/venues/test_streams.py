@@ -17,7 +17,7 @@ from guardian_gateway.venues.exchange.stream import OPEN_WITHIN_S, PING_EVERY_S,
 from tests.support.paper import body
 from tests.venues import loop
 from tests.venues.loop import JumpingLoop, on_jumping_time
-from tests.venues.rigs import STREAMING, SYMBOL, Rig, rig, stored_keys
+from tests.venues.rigs import STREAMING, SYMBOL, rig, stored_keys
 
 each_stream = pytest.mark.parametrize("name", STREAMING)
 MARKER_KEY = "MARKER-key-4711"
@@ -28,7 +28,7 @@ MARKER_SECRET = "MARKER-secret-4712"
 class Ear:
     """Listens to a rig's stream. `heard`: how often it was called so far."""
 
-    made: Rig
+    made: Any
     heard: int = 0
     task: Any = None
 
@@ -253,6 +253,22 @@ async def test_asked_to_wait_nothing_is_connected(name, tmp_path):
         ear.begin()
         assert "asked to wait" in await ear.end()
         assert ear.made.wire.sockets.joined == 0
+
+
+@each_stream
+@on_jumping_time
+async def test_two_streams_know_nothing_of_one_another(name, tmp_path):
+    async with listening(name, tmp_path) as ear:
+        other = Ear(ear.made)
+        other.begin()
+        await asyncio.sleep(1)
+        assert len(ear.made.wire.sockets.listening) == 2
+        other.task.cancel()
+        await asyncio.gather(other.task, return_exceptions=True)
+        await asyncio.sleep(3 * PING_EVERY_S)
+        ear.heard = 0
+        await ear.made.venue.create(body("in", "buy", "market", "0.1"))
+        assert await ear.hears()
 
 
 @each_stream

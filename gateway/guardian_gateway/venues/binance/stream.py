@@ -26,7 +26,7 @@ async def _keep_usdm(stream: Any) -> None:
     and forgets the next time. Asked to log in again, it renews one that is older."""
     await stream.authenticate()
     url = stream.get_private_ws_url("linear", stream.options["linear"]["listenKey"])
-    if url not in stream.clients:
+    if url != stream.address:
         raise Unavailable("the order stream: its listen key is another one by now")
 
 

@@ -107,6 +107,9 @@ class Stream:
     def begin(self, wiring: StreamWiring, moved: Callable[[], None]) -> None:
         self.wiring_of_stream = wiring
         self._moved = moved
+        # ccxt's own is its class's: shared by every account.
+        self.clients = {}
+        self.address = ""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gone = False
         self._heard_at_s = self.clock.monotonic()
@@ -165,6 +168,7 @@ class Stream:
 
     async def connect(self, url: str, subscription: str) -> None:
         """A connection that is subscribed by its address alone. Returns once it stands."""
+        self.address = url
         self.watch(url, END, None, subscription)  # type: ignore[attr-defined] # ccxt's
         await self.client(url).connected
 
