@@ -10,7 +10,17 @@ from prometheus_client import CollectorRegistry
 
 from guardian_core.metrics import EngineMetrics, GatewayMetrics, GuardingMetrics
 from guardian_receiver.metrics import ReceiverMetrics
-from tests.support.chart import CASES, CHART, NAME, helm, of_kind, render, rendered, values_of
+from tests.support.chart import (
+    CASES,
+    CHART,
+    NAME,
+    helm,
+    of_kind,
+    pod_templates,
+    render,
+    rendered,
+    values_of,
+)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -201,3 +211,23 @@ def test_the_gateway_alone_leaves_the_cluster() -> None:
     [rule] = policies[f"{NAME}-gateway"]["spec"]["ingress"]
     callers = {p["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for p in rule["from"]}
     assert callers == {"engine", "operator"}
+
+
+def test_all_four_services_reach_the_bus_and_nobody_without_one() -> None:
+    services = {"receiver", "engine", "gateway", "operator"}
+    policies = of_kind(rendered("default"), "NetworkPolicy")
+    leaving = policies[f"{NAME}-redis"]["spec"]["podSelector"]
+    [rule] = policies[f"{NAME}-valkey"]["spec"]["ingress"]
+    [arriving] = [peer["podSelector"] for peer in rule["from"]]
+    for who in (leaving, arriving):
+        [match] = who["matchExpressions"]
+        assert set(match["values"]) == services
+    for case, expected in (("default", services), ("minimal", set())):
+        pods = {pod.component: pod for pod in pod_templates(rendered(case))}
+        named = {
+            component
+            for component in services
+            for variable in pods[component].spec["containers"][0]["env"]
+            if variable["name"] == "GUARDIAN_REDIS_URL"
+        }
+        assert named == expected
