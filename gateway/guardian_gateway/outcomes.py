@@ -15,7 +15,7 @@ from uuid import UUID
 from loguru import logger
 
 from guardian_core.domain.errors import Conflict, RejectReason, Unavailable
-from guardian_core.domain.orders import OrderBody, OrderStatus
+from guardian_core.domain.orders import OrderBody, OrderStatus, Role
 from guardian_core.gateway_codec import NotHolder
 from guardian_core.ports import Tx
 from guardian_core.storage.schema import Trade
@@ -33,7 +33,9 @@ CLOCK_SKEW_S = 1.0
 """Between the database, this machine and the venue."""
 EFFECT_WITHIN_S = SEND_WITHIN_S + WRITE_WITHIN_S + CLOCK_SKEW_S
 """A request cannot take effect later than this after its row was written: it starts within the
-first, and the venue refuses it after the second (its validity, recvWindow)."""
+first, and the venue refuses it after the second (its validity, recvWindow). Where a venue takes
+requests for longer, that counts for entries and exits; for a leg it does not: one that comes late
+is seen and cancelled as surplus, while to wait would leave the position without it."""
 
 OLDER_BY_CLOCKS = timedelta(minutes=1)
 """An order this much older than its row may still be ours: to take ours for a stranger's would
@@ -148,7 +150,7 @@ class Resolver:
         """Rule 1, for a look-up that began at `asked_at` and found nothing."""
         visible_after = timedelta(seconds=self._desk.capabilities.visibility_delay_s)
         if trade.status == OrderStatus.PENDING.value:
-            too_late = trade.created_at + timedelta(seconds=EFFECT_WITHIN_S) + visible_after
+            too_late = trade.created_at + self._effect_within(trade) + visible_after
             if asked_at >= too_late:
                 message = "the venue never had it"
                 rows.refuse(trade, RejectReason.NOT_SENT, message, now)
@@ -156,6 +158,10 @@ class Resolver:
             known_at = trade.acknowledged_at or trade.created_at
             if asked_at >= known_at + visible_after:
                 rows.end(trade, now, "the venue does not know it any more")
+
+    def _effect_within(self, trade: Trade) -> timedelta:
+        valid_s = 0.0 if Role(trade.role).is_leg else self._desk.capabilities.valid_for_s
+        return timedelta(seconds=EFFECT_WITHIN_S + max(0.0, valid_s - WRITE_WITHIN_S))
 
     async def _resolve(self, order: Unresolved) -> None:
         pause_s = FIRST_PAUSE_S

@@ -16,7 +16,7 @@ from guardian_gateway.venues.exchange.markets import Shelf
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.paper import MemoryStore, PaperExchange, PaperVenue
 from guardian_gateway.venues.port import Venue
-from tests.venues.families import binance, bybit, kraken, okx
+from tests.venues.families import binance, bitget, bybit, kraken, okx
 from tests.venues.families.under_test import UnderTest
 from tests.venues.loop import clock as running_clock
 
@@ -44,6 +44,7 @@ class Rig:
 
 ADAPTERS: dict[str, UnderTest] = {
     **binance.UNDER_TEST,
+    **bitget.UNDER_TEST,
     **bybit.UNDER_TEST,
     **kraken.UNDER_TEST,
     **okx.UNDER_TEST,

@@ -66,7 +66,7 @@ async def test_a_request_that_arrives_too_late_is_refused_by_the_venue(name, tmp
     clock = LoopClock(asyncio.get_running_loop())
     async with rig(name, tmp_path, clock) as made:
         await made.venue.open_orders()
-        clock.ahead_s = -3.5
+        clock.ahead_s = -max(3.0, made.venue.capabilities().valid_for_s) - 0.5
         with pytest.raises(NotSent):
             await made.venue.create(BUY)
 

@@ -20,7 +20,7 @@ from tests.gateway.world import ACCOUNT, World
 from tests.venues.loop import LoopClock
 from tests.venues.rigs import Rig, rig
 
-SETTLED_WITHIN_S = 30
+SETTLED_WITHIN_S = 60
 
 
 class WireWorld(World):

@@ -37,13 +37,15 @@ class LegsMode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an adapter has proved for its venue. `visibility_delay_s`: how long an accepted
-    order may be missing from the listings."""
+    order may be missing from the listings. `valid_for_s`: how long after a request was made the
+    venue may still carry it out, where it takes none that is made to expire sooner."""
 
     legs: LegsMode
     amend: bool
     create_then_cancel: bool
     reports_positions: bool
     visibility_delay_s: float = 0.0
+    valid_for_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

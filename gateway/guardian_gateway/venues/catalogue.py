@@ -75,6 +75,16 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         " 60 and 20 in 2 s, every 3 s: 10 % at most, whatever the symbols",
         passphrase=True,
     ),
+    "bitgetswap": VenueFacts(
+        title="Bitget USDT futures",
+        market=MarketKind.LINEAR,
+        environments=(Environment.DEMO,),
+        trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
+        rate=Rate(per_second=8, capacity=10),
+        poll="1 for positions and 2 for all orders, and 1 more for positions where there are"
+        " protective ones, every 3 s; of 10 a second each: 7 % whatever the symbols",
+        passphrase=True,
+    ),
 }
 
 REFUSED: Mapping[str, str] = {

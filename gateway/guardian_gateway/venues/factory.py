@@ -22,6 +22,7 @@ ADAPTERS: Mapping[str, str] = {
     "bybitlinear": "bybit:BybitLinear",
     "krakenfutures": "kraken:KrakenFutures",
     "okxswap": "okx:OkxSwap",
+    "bitgetswap": "bitget:BitgetSwap",
 }
 """Module and class of each exchange's adapter."""
 

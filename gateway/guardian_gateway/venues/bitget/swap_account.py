@@ -1,0 +1,89 @@
+"""How a Bitget futures account stands: its position mode, and what backs each symbol."""
+
+from decimal import Decimal
+
+from guardian_core.accounts import MarginMode
+from guardian_core.domain.errors import CallerError, ConfigurationError, NotSent, Unavailable
+from guardian_core.ports import Clock
+from guardian_gateway.venues.bitget import swap_words as words
+from guardian_gateway.venues.bitget.shared import data
+from guardian_gateway.venues.exchange.checks import Finding
+from guardian_gateway.venues.exchange.client import Client
+
+MODE_OF = "BTCUSDT"
+"""Whose answer tells the position mode, which is one for all symbols."""
+MODE_GOOD_FOR_S = 600.0
+
+
+class Account:
+    """One account's."""
+
+    def __init__(self, client: Client, clock: Clock, margin_mode: MarginMode) -> None:
+        self._client = client
+        self._clock = clock
+        self._margin_mode = margin_mode
+        self._one_way_until_s = 0.0
+
+    def doubt_mode(self) -> None:
+        """The next order asks for the position mode again."""
+        self._one_way_until_s = 0.0
+
+    async def check_mode(self) -> None:
+        """Raises ConfigurationError in hedge mode, Unavailable when it cannot be asked."""
+        now_s = self._clock.monotonic()
+        if now_s < self._one_way_until_s:
+            return
+        if not (await self._backing(MODE_OF)).one_way:
+            raise words.hedge_mode()
+        self._one_way_until_s = now_s + MODE_GOOD_FOR_S
+
+    async def check_mode_first(self) -> None:
+        try:
+            await self.check_mode()
+        except Unavailable as error:
+            raise NotSent(f"position mode not known: {error}") from None
+
+    async def mode_finding(self) -> Finding:
+        self.doubt_mode()
+        try:
+            await self.check_mode()
+        except ConfigurationError as error:
+            return Finding("position mode", False, str(error))
+        return Finding("position mode", True, "one-way")
+
+    async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
+        """Leverage and margin mode: set where they are not so yet, and read back. Raises
+        CallerError for a part of a whole."""
+        if leverage != leverage.to_integral_value():
+            raise CallerError("leverage", f"{leverage} is not whole", "Bitget takes whole numbers")
+        wanted = words.Backing(True, self._margin_mode, frozenset({leverage}))
+        stands = first = await self._backing_to_write(symbol)
+        if stands.margin_mode is not wanted.margin_mode:
+            await self._client.write(
+                "privateMixPostV2MixAccountSetMarginMode",
+                words.margin_request(symbol, self._margin_mode),
+                data,
+            )
+            stands = await self._backing_to_write(symbol)
+        if stands.leverages != wanted.leverages:
+            await self._client.write(
+                "privateMixPostV2MixAccountSetLeverage",
+                words.leverage_request(symbol, leverage),
+                data,
+            )
+        if first != wanted and (stands := await self._backing_to_write(symbol)) != wanted:
+            raise NotSent(f"{symbol} stands at {stands}, not {wanted}")
+
+    async def _backing_to_write(self, symbol: str) -> words.Backing:
+        """Raises NotSent where it cannot be read."""
+        try:
+            return await self._backing(symbol)
+        except Unavailable as error:
+            raise NotSent(f"leverage of {symbol} not read: {error}") from None
+
+    async def _backing(self, symbol: str) -> words.Backing:
+        return await self._client.read(
+            "privateMixGetV2MixAccountAccount",
+            {"symbol": symbol, **words.PRODUCT, **words.COIN},
+            words.backing,
+        )
