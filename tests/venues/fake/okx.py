@@ -22,6 +22,7 @@ from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, OrderT
 from guardian_gateway.venues.okx.pairs import names_of
 from guardian_gateway.venues.paper.records import PaperFill, PaperOrder, ratio
 from tests.venues.fake.core import CoreWire, Refusals, ms
+from tests.venues.fake.okx_streams import OkxStreams
 from tests.venues.fake.server import Asked, Handler, Problem
 
 DAY_MS = 24 * 3600 * 1000
@@ -52,6 +53,9 @@ class OkxWire(CoreWire):
 
     kind: ClassVar[str] = ""
     size: ClassVar[Decimal] = Decimal(1)
+
+    def make_sockets(self) -> OkxStreams:
+        return OkxStreams(self)
 
     # Requests
 

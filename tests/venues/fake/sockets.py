@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import WSMsgType, web
 
@@ -20,9 +20,11 @@ Frame = Any
 
 @dataclass(eq=False)
 class Connection:
-    """`channels`: what it has subscribed to; `logged_in`: whether it may."""
+    """`path`: of its address; `channels`: what it has subscribed to; `logged_in`: whether it
+    may."""
 
     socket: web.WebSocketResponse
+    path: str = ""
     channels: set[str] = field(default_factory=set)
     logged_in: bool = False
 
@@ -36,7 +38,9 @@ class Connection:
 class Sockets:
     """`away`: nobody is let in; `stalls`: nor told so; `deaf`: what is connected is answered no
     more, be it to a ping or to anything else, and hears no news; `refuses`: logins are. `joined`
-    counts connections."""
+    counts connections, of which one listener has `each_has`."""
+
+    each_has: ClassVar[int] = 1
 
     def __init__(self, wire: Any) -> None:
         self.wire = wire

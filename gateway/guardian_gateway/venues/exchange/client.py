@@ -28,6 +28,7 @@ from guardian_gateway.venues.exchange.errors import (
     of_stream,
     of_write,
 )
+from guardian_gateway.venues.exchange.keys import Keys
 from guardian_gateway.venues.exchange.making import VALID_FOR_MS, Wiring, make, make_streaming
 from guardian_gateway.venues.exchange.reading import row
 from guardian_gateway.venues.exchange.surroundings import Surroundings
@@ -115,8 +116,9 @@ class Client:
     def has_keys_of(self, exchange: Any) -> bool:
         """Whether what was made before is still of the account's keys. Raises
         ConfigurationError."""
-        keys = self._keys.current()
-        return bool((exchange.apiKey, exchange.secret) == (keys.key, keys.secret))
+        return bool(
+            Keys(exchange.apiKey, exchange.secret, exchange.password) == self._keys.current()
+        )
 
     def stream_error(self, error: Exception) -> Unavailable:
         """What ended a stream, without any key."""

@@ -38,10 +38,11 @@ END = "guardian: the stream's end"
 
 
 class Heard(Enum):
-    """What a frame is: MOVED, news of the account; OVER, the venue ends the stream; OTHER, for
-    ccxt: answers to a login, a subscription or a ping."""
+    """What a frame is: MOVED, news of the account; SUBSCRIBED, a subscription was taken; OVER, the
+    venue ends the stream; OTHER, for ccxt: answers to a login or a ping, refusals."""
 
     MOVED = "moved"
+    SUBSCRIBED = "subscribed"
     OVER = "over"
     OTHER = "other"
 
@@ -172,12 +173,24 @@ class Stream:
         self.watch(url, END, None, subscription)  # type: ignore[attr-defined] # ccxt's
         await self.client(url).connected
 
+    async def subscribe(self, url: str, frame: object, subscriptions: int = 1) -> None:
+        """Over a connection that stands. Returns once so many are taken."""
+        socket = self.client(url)
+        wanted = socket.subscribed + subscriptions
+        await socket.send(frame)
+        while socket.subscribed < wanted:
+            await socket.subscription.wait()
+            socket.subscription.clear()
+
     # What ccxt calls
 
     def milliseconds(self) -> int:
         """By the venue's clock: logins are signed with it."""
         own: int = super().milliseconds()  # type: ignore[misc] # the client's
         return own - self.skew_ms
+
+    def seconds(self) -> int:
+        return self.milliseconds() // 1000
 
     def client(self, url: str) -> Any:
         """One connection's client, of our kind."""
@@ -192,6 +205,9 @@ class Stream:
         match self.wiring_of_stream.hear(message):
             case Heard.MOVED:
                 self._moved()
+            case Heard.SUBSCRIBED:
+                client.subscribed += 1
+                client.subscription.set()
             case Heard.OVER:
                 self.end(Unavailable("the order stream: the venue has ended it"))
             case Heard.OTHER:
@@ -219,6 +235,8 @@ class _Socket(Socket):  # type: ignore[misc]
 
     def __init__(self, stream: Any, url: str) -> None:
         self._stream = stream
+        self.subscribed = 0
+        self.subscription = asyncio.Event()
         config = {"ping": getattr(stream, "ping", None), **stream.streaming}
         ours = {"keepAlive": 0, "verbose": False, "asyncio_loop": asyncio.get_running_loop()}
         super().__init__(

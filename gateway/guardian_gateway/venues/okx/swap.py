@@ -12,7 +12,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -33,6 +33,7 @@ from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.orders import one_of_ours
 from guardian_gateway.venues.exchange.reading import number
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.okx import swap_words as words
 from guardian_gateway.venues.okx.account import Setup, balances, key_findings, read_setup
@@ -40,6 +41,7 @@ from guardian_gateway.venues.okx.codes import WIRING, only
 from guardian_gateway.venues.okx.instruments import read_listings
 from guardian_gateway.venues.okx.orders import Orders
 from guardian_gateway.venues.okx.questions import Questions
+from guardian_gateway.venues.okx.stream import stream_of
 from guardian_gateway.venues.okx.words import accepted
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -198,6 +200,9 @@ class OkxSwap:
             return Finding("position mode", True, f"one-way, {setup.mode}" if setup else "one-way")
 
         return await found_out("position mode", look())
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, stream_of(KIND), moved)
 
     async def close(self) -> None:
         await self._client.close()
