@@ -103,10 +103,14 @@ class Desk:
         self._prices: dict[str, tuple[float, Price]] = {}
         self.leverage: dict[str, Decimal] = {}
         """As last set by this process."""
+        self.calls = self._calls_of(row)
+
+    def _calls_of(self, row: AccountRow) -> VenueCalls:
+        """With the tokens of the row's venue."""
         facts = EXCHANGES.get(row.spec.venue)
         rate = facts.rate if facts is not None else PAPER_RATE
-        budget = context.budgets.of_account(row.spec.venue, rate)
-        self.calls = VenueCalls(row.name, budget, context.metrics)
+        budget = self._context.budgets.of_account(row.spec.venue, rate)
+        return VenueCalls(row.name, budget, self._context.metrics)
 
     @property
     def name(self) -> str:
@@ -158,6 +162,8 @@ class Desk:
                 return
             await self._idle.wait()
             fresh = self._make_venue(row.name, row.spec)
+            if row.spec.venue != self._row.spec.venue:
+                self.calls = self._calls_of(row)
             old, self._venue, self._row = self._venue, fresh, row
             self._instruments.clear()
             self._prices.clear()

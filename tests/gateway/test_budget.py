@@ -9,7 +9,8 @@ from guardian_core.domain.errors import NotSent
 from guardian_core.metrics import GatewayMetrics
 from guardian_gateway.budget import WRITE_RESERVE, Bucket, Budget, Budgets, Rate
 from guardian_gateway.venue_calls import TOKENS_WITHIN_S, VenueCalls
-from tests.gateway.world import on_virtual_time
+from guardian_gateway.venues.catalogue import EXCHANGES
+from tests.gateway.world import ACCOUNT, World, on_virtual_time
 
 RATE = Rate(per_second=10, capacity=10)
 
@@ -73,3 +74,21 @@ async def test_a_write_without_tokens_in_time_is_not_sent() -> None:
     with pytest.raises(NotSent, match="token"):
         await calls.reserve()
     assert now_s() - since_s == pytest.approx(TOKENS_WITHIN_S, abs=0.1)
+
+
+@on_virtual_time
+async def test_an_account_that_moves_to_another_venue_asks_by_its_rate() -> None:
+    world = await World.virtual()
+
+    async def took_s() -> float:
+        since_s = now_s()
+        for _ in range(100):
+            await world.gateway.balances(ACCOUNT)
+        return now_s() - since_s
+
+    assert await took_s() < 1
+    await world.respec(venue="binanceusdm", environment="Demo")
+    rate = EXCHANGES["binanceusdm"].rate
+    assert await took_s() > (100 - rate.capacity) / rate.per_second
+    await world.respec(venue="paper", environment="Paper")
+    assert await took_s() < 1
