@@ -111,6 +111,100 @@ async def test_each_linear_order_is_sent_word_for_word_and_looked_at(order, para
         ]
 
 
+SPOT_EVERYWHERE = {
+    "category": "spot",
+    "symbol": "BTCUSDT",
+    "qty": "0.01",
+    "isLeverage": 0,
+    "orderLinkId": "anid",
+}
+SPOT_SHAPES = {
+    "a market entry": (
+        body("anid", "buy", "market", "0.010"),
+        {
+            "side": "Buy",
+            "orderType": "Market",
+            "timeInForce": "IOC",
+            "orderFilter": "Order",
+            "marketUnit": "baseCoin",
+        },
+    ),
+    "a limit entry": (
+        body("anid", "buy", "limit", "0.01", "40000.10"),
+        {
+            "side": "Buy",
+            "orderType": "Limit",
+            "price": "40000.1",
+            "timeInForce": "GTC",
+            "orderFilter": "Order",
+        },
+    ),
+    "an exit": (
+        body("anid", "sell", "market", "0.01"),
+        {
+            "side": "Sell",
+            "orderType": "Market",
+            "timeInForce": "IOC",
+            "orderFilter": "Order",
+            "marketUnit": "baseCoin",
+        },
+    ),
+    "a stop-loss": (
+        body("anid", "sell", "stop_loss", "0.01", "42000"),
+        {
+            "side": "Sell",
+            "orderType": "Market",
+            "timeInForce": "IOC",
+            "orderFilter": "tpslOrder",
+            "marketUnit": "baseCoin",
+            "triggerPrice": "42000",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("order", "params"), SPOT_SHAPES.values(), ids=SPOT_SHAPES)
+@on_jumping_time
+async def test_each_spot_order_is_sent_word_for_word_and_looked_at(order, params, tmp_path):
+    async with rig("bybit", tmp_path, loop.clock()) as made:
+        await bought(made)
+        where = {"category": "spot", "symbol": "BTCUSDT"}
+        before = [("GET /v5/market/tickers", where)] if order.trigger_price else []
+        assert await sent(made, made.venue.create(order)) == [
+            *before,
+            ("POST /v5/order/create", SPOT_EVERYWHERE | params),
+            ("GET /v5/order/realtime", where | {"orderLinkId": "anid"}),
+        ]
+
+
+@on_jumping_time
+async def test_a_spot_order_is_cancelled_as_the_kind_that_it_is(tmp_path):
+    async with rig("bybit", tmp_path, loop.clock()) as made:
+        await bought(made)
+        for order, kind in (
+            (LIMIT, "Order"),
+            (body("stop", "sell", "stop_loss", "0.01", "42000"), "tpslOrder"),
+        ):
+            ref = (await made.venue.create(order)).ref
+            which = {"category": "spot", "symbol": "BTCUSDT", "orderId": ref.venue_order_id}
+            assert await sent(made, made.venue.cancel(ref)) == [
+                ("POST /v5/order/cancel", which | {"orderFilter": kind}),
+                ("GET /v5/order/realtime", which),
+            ]
+
+
+@on_jumping_time
+async def test_spot_stops_are_listed_before_all_kinds(tmp_path):
+    async with rig("bybit", tmp_path, loop.clock()) as made:
+        await bought(made)
+        paging = {"category": "spot", "openOnly": "0", "limit": "50"}
+        for symbol, where in ((SYMBOL, {"symbol": "BTCUSDT"}), (None, {})):
+            assert await sent(made, made.venue.open_orders(symbol)) == [
+                ("GET /v5/order/realtime", paging | where | {"orderFilter": "tpslOrder"}),
+                ("GET /v5/order/realtime", paging | where),
+            ]
+
+
 @pytest.mark.parametrize(
     ("kind", "level", "direction"), [("stop_loss", "44000", 1), ("take_profit", "42000", 2)]
 )
@@ -274,6 +368,9 @@ async def test_every_signed_request_is_valid_for_three_seconds_at_most(name, tmp
         ("bybitlinear", body("x", "sell", "stop_loss", "0.01", "42000")),
         ("bybitlinear", body("x", "sell", "take_profit", "0.01", "45000")),
         ("bybitlinear", body("x", "sell", "limit", "0.01", "45000", reduce_only=True)),
+        ("bybit", body("x", "sell", "market", "0.01", reduce_only=True)),
+        ("bybit", body("x", "sell", "stop_loss", "0.01", "42000", reduce_only=True)),
+        ("bybit", body("x", "sell", "take_profit", "0.01", "45000")),
     ],
 )
 @on_jumping_time
@@ -287,7 +384,7 @@ async def test_an_order_of_another_shape_is_never_sent(name, order, tmp_path):
 @pytest.mark.parametrize("name", BYBITS)
 def test_each_world_has_an_address_of_its_own(name, tmp_path):
     seen = {}
-    for environment in EXCHANGES[name].environments:
+    for environment in EXCHANGES[name].practice:
         told = {"accountId": "main", "venue": name, "environment": environment}
         spec = AccountSpec.model_validate(told)
         made = make_exchange("main", spec, KeyFolder(tmp_path), FakeClock())

@@ -45,7 +45,8 @@ def test_an_account_gets_its_venues_adapter(name, tmp_path):
     capabilities = made.capabilities()
     assert capabilities.reports_positions is not spot
     assert capabilities.create_then_cancel is not spot
-    assert capabilities.legs is (LegsMode.PAIR if spot else LegsMode.INDEPENDENT)
+    on_spot = LegsMode.PAIR if ADAPTERS[name].pair else LegsMode.STOP_ONLY
+    assert capabilities.legs is (on_spot if spot else LegsMode.INDEPENDENT)
 
 
 def test_every_spot_venue_of_the_accounts_is_in_the_catalogue():

@@ -41,6 +41,10 @@ def each(names):
 each_trouble = each(ADAPTERS)
 each_on_derivatives = each(DERIVATIVES)
 each_on_pairs = each([name for name in SPOTS if ADAPTERS[name].pair])
+STOPS_ALONE = [name for name in SPOTS if not ADAPTERS[name].pair]
+each_on_stops_alone = each(STOPS_ALONE)
+each_on_single_legs = each([*DERIVATIVES, *STOPS_ALONE])
+single_legs = pytest.mark.parametrize("name", [*DERIVATIVES, *STOPS_ALONE])
 each_adapter = pytest.mark.parametrize("name", ADAPTERS)
 derivatives = pytest.mark.parametrize("name", DERIVATIVES)
 
@@ -88,12 +92,12 @@ async def test_an_entry_is_bought_once_or_never(name, trouble, tmp_path):
         assert row.filled_quantity == (action.body.quantity if bought else 0)
 
 
-@each_on_derivatives
+@each_on_single_legs
 @on_jumping_time
 async def test_a_leg_is_placed_once_or_never(name, trouble, tmp_path):
     async with wire_world(name, tmp_path) as world:
         state_id = await held(world)
-        leg = stop_loss(state_id)
+        leg = stop_loss(state_id, **world.leg_fields)
         strike(world, ADAPTERS[name].leg, trouble)
         check_told(only(await world.submit(state_id, Submit((leg,)))), trouble)
         await world.settle()
@@ -101,7 +105,7 @@ async def test_a_leg_is_placed_once_or_never(name, trouble, tmp_path):
         expected = OrderStatus.OPEN if trouble.executes else OrderStatus.REJECTED
         assert await world.status(leg.client_order_id) == expected.value
         if not trouble.executes:
-            second = stop_loss(state_id, attempt=2)
+            second = stop_loss(state_id, attempt=2, **world.leg_fields)
             outcome = only(await world.submit(state_id, Submit((second,))))
             assert outcome.outcome is OutcomeKind.ACCEPTED
             assert world.named() == [second.client_order_id]
@@ -191,6 +195,27 @@ async def test_a_pair_is_replaced_by_a_whole_one_or_the_truth_is_known(name, at,
                 assert is_open is (row.client_order_id in working)
 
 
+@pytest.mark.parametrize("at", ["create", "cancel"])
+@each_on_stops_alone
+@on_jumping_time
+async def test_a_lone_stop_is_replaced_or_the_truth_is_known(name, at, trouble, tmp_path):
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.guarded_here()
+        old = leg_order_id(INSTALLATION, state_id, Role.STOP_LOSS, 1, 1)
+        await world.revise(state_id, revision=2)
+        new = stop_loss(state_id, "42500", revision=2, **world.leg_fields)
+        strike(world, ADAPTERS[name].leg if at == "create" else ADAPTERS[name].cancel, trouble)
+        action = Submit((new,), (world.ref(old),), cancel_first=True)
+        await world.submit(state_id, action, revision=2)
+        await world.settle()
+        assert world.accepted(new.client_order_id) <= 1
+        assert world.named() in ([], [old], [new.client_order_id])
+        for row in await world.trades():
+            if row.role == "stop_loss":
+                is_open = row.status == OrderStatus.OPEN.value
+                assert is_open is (row.client_order_id in world.named())
+
+
 @each_trouble
 @on_jumping_time
 async def test_an_exit_sells_once_or_never(name, trouble, tmp_path):
@@ -228,11 +253,12 @@ async def test_an_order_that_a_lagging_list_leaves_out_is_not_called_missing(nam
         world.wire.lag_s = 1.5
         state_id = await held(world)
         await asyncio.sleep(2)
-        how: dict[str, Any] = {}
-        if world.rig.spot:
-            how = {"quantity": SPOT_QUANTITY, "reduce_only": False}
-        legs = (stop_loss(state_id, **how), take_profit(state_id, **how))
-        actions = [Submit(legs)] if world.rig.spot else [Submit((leg,)) for leg in legs]
+        how = world.leg_fields
+        legs = [stop_loss(state_id, **how)]
+        if not world.stop_alone:
+            legs.append(take_profit(state_id, **how))
+        paired = world.rig.spot and not world.stop_alone
+        actions = [Submit(tuple(legs))] if paired else [Submit((leg,)) for leg in legs]
         result = await world.submit(state_id, *actions)
         assert not result.failed(), result
         for _ in range(20):
@@ -241,7 +267,7 @@ async def test_an_order_that_a_lagging_list_leaves_out_is_not_called_missing(nam
             await asyncio.sleep(0.25)
         found = await world.gateway.snapshot(ACCOUNT)
         assert not any(order.in_flight for order in found.orders)
-        assert [await world.status(leg.client_order_id) for leg in legs] == ["open", "open"]
+        assert {await world.status(leg.client_order_id) for leg in legs} == {"open"}
 
 
 @each_adapter
@@ -256,11 +282,12 @@ async def test_a_stop_that_the_exchange_forgets_is_soon_known_to_be_missing(name
         found = await world.gateway.snapshot(ACCOUNT)
         assert found.orders_section.ok
         assert Role.STOP_LOSS not in {order.role for order in found.orders}
-        assert Role.TAKE_PROFIT in {order.role for order in found.orders}
+        if not world.stop_alone:
+            assert Role.TAKE_PROFIT in {order.role for order in found.orders}
         assert await world.status(stop) == OrderStatus.CANCELLED.value
 
 
-@derivatives
+@single_legs
 @on_jumping_time
 async def test_a_stop_that_fires_is_booked_to_its_own_order(name, tmp_path):
     async with wire_world(name, tmp_path) as world:
@@ -272,5 +299,6 @@ async def test_a_stop_that_fires_is_booked_to_its_own_order(name, tmp_path):
         assert found.positions == ()
         assert found.warnings == ()
         row = await world.trade(stop)
-        assert (row.status, row.filled_quantity) == ("closed", Decimal("0.01"))
+        sold = Decimal(world.leg_fields.get("quantity", "0.01"))
+        assert (row.status, row.filled_quantity) == ("closed", sold)
         assert row.id in {fill.trade_id for fill in await world.fills()}

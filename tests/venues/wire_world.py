@@ -9,14 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from guardian_core.accounts import AccountSpec
+from guardian_core.domain.decision import Submit
 from guardian_core.domain.errors import Conflict
 from guardian_core.domain.money import MarketKind
 from guardian_core.domain.orders import OrderStatus
+from guardian_core.domain.snapshot import LegsMode
 from guardian_core.protocol import DecisionResult
 from guardian_core.storage.inline import InlineDatabase
 from guardian_gateway.venues.paper import EventKind, PaperExchange
 from guardian_gateway.venues.port import VenueOrder
-from tests.gateway.world import ACCOUNT, World
+from tests.gateway.world import ACCOUNT, SPOT_QUANTITY, World, stop_loss
 from tests.venues.loop import LoopClock
 from tests.venues.rigs import Rig, rig
 
@@ -97,8 +99,28 @@ class WireWorld(World):
         return (await self.trade(client_order_id)).status
 
     async def guarded_here(self) -> UUID:
-        """A long with both legs, as this venue holds them."""
+        """A long with both legs, as this venue holds them; or with the stop, where it stands
+        alone."""
+        if self.stop_alone:
+            return await self._guarded_by_the_stop()
         return await (self.guarded_spot() if self.rig.spot else self.guarded())
+
+    @property
+    def stop_alone(self) -> bool:
+        return self.rig.venue.capabilities().legs is LegsMode.STOP_ONLY
+
+    @property
+    def leg_fields(self) -> dict[str, Any]:
+        """What a leg for all of an entry is like on this market, besides its level."""
+        return {"quantity": SPOT_QUANTITY, "reduce_only": False} if self.rig.spot else {}
+
+    async def _guarded_by_the_stop(self) -> UUID:
+        state_id = await self.state(status="pending")
+        await self.enter(state_id)
+        await self.revise(state_id, status="open", opened_at=self.clock.now())
+        result = await self.submit(state_id, Submit((stop_loss(state_id, **self.leg_fields),)))
+        assert not result.failed(), result
+        return state_id
 
 
 @asynccontextmanager

@@ -14,25 +14,30 @@ from guardian_gateway.budget import Rate
 
 @dataclass(frozen=True, slots=True)
 class VenueFacts:
-    """`environments`: without Live, until an account's limits can stop a runaway strategy.
+    """`practice`: its environments with test money.
     `rate`: calls a second that one address may make here, well below the venue's own limit.
     `poll`: what a look at an account at rest costs, in the venue's own units and in words.
     `passphrase`: its keys come with one."""
 
     title: str
     market: MarketKind
-    environments: tuple[Environment, ...]
+    practice: tuple[Environment, ...]
     trigger_bases: tuple[TriggerBasis, ...]
     rate: Rate
     poll: str
     passphrase: bool = False
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """Those with test money first."""
+        return (*self.practice, Environment.LIVE)
 
 
 EXCHANGES: Mapping[str, VenueFacts] = {
     "binance": VenueFacts(
         title="Binance spot",
         market=MarketKind.SPOT,
-        environments=(Environment.DEMO, Environment.TESTNET),
+        practice=(Environment.DEMO, Environment.TESTNET),
         trigger_bases=(TriggerBasis.LAST,),
         rate=Rate(per_second=20, capacity=60),
         poll="20 for balances and 6 for each symbol in use, every 3 s, and 80 for all orders every"
@@ -41,16 +46,25 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "binanceusdm": VenueFacts(
         title="Binance USD-M futures",
         market=MarketKind.LINEAR,
-        environments=(Environment.DEMO,),
+        practice=(Environment.DEMO,),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=10, capacity=40),
         poll="5 for positions and 2 for each symbol in use, every 3 s, and 80 for all orders every"
         " 30 s; of 2400 a minute: 16 % with 3 symbols",
     ),
+    "bybit": VenueFacts(
+        title="Bybit spot",
+        market=MarketKind.SPOT,
+        practice=(Environment.DEMO, Environment.TESTNET),
+        trigger_bases=(TriggerBasis.LAST,),
+        rate=Rate(per_second=8, capacity=10),
+        poll="1 call for balances and 2 for all orders, or as many again where there are any, every"
+        " 3 s; of 50 a second each: 3 % whatever the symbols",
+    ),
     "bybitlinear": VenueFacts(
         title="Bybit linear perpetuals",
         market=MarketKind.LINEAR,
-        environments=(Environment.DEMO, Environment.TESTNET),
+        practice=(Environment.DEMO, Environment.TESTNET),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=8, capacity=10),
         poll="2 calls for positions and 4 for all orders, or as many again where there are any,"
@@ -59,7 +73,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "krakenfutures": VenueFacts(
         title="Kraken linear perpetuals",
         market=MarketKind.LINEAR,
-        environments=(Environment.DEMO,),
+        practice=(Environment.DEMO,),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=10, capacity=25),
         poll="2 for positions and 2 for all orders, every 3 s; of 500 in 10 s: 3 % whatever the"
@@ -68,7 +82,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "okxswap": VenueFacts(
         title="OKX linear perpetual swaps",
         market=MarketKind.LINEAR,
-        environments=(Environment.DEMO,),
+        practice=(Environment.DEMO,),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=8, capacity=15),
         poll="1 call for positions, of 10 in 2 s, and 1 for plain and 3 for conditional orders, of"
@@ -78,7 +92,7 @@ EXCHANGES: Mapping[str, VenueFacts] = {
     "bitgetswap": VenueFacts(
         title="Bitget USDT futures",
         market=MarketKind.LINEAR,
-        environments=(Environment.DEMO,),
+        practice=(Environment.DEMO,),
         trigger_bases=(TriggerBasis.LAST, TriggerBasis.MARK),
         rate=Rate(per_second=8, capacity=10),
         poll="1 for positions and 2 for all orders, and 1 more for positions where there are"

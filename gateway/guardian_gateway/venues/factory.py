@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 
-from guardian_core.accounts import AccountSpec, Environment
+from guardian_core.accounts import AccountSpec
 from guardian_core.domain.errors import ConfigurationError
 from guardian_core.ports import Clock, Database
 from guardian_gateway.desk import VenueMaker
@@ -19,6 +19,7 @@ from guardian_gateway.venues.port import Venue
 ADAPTERS: Mapping[str, str] = {
     "binance": "binance:BinanceSpot",
     "binanceusdm": "binance:BinanceUsdm",
+    "bybit": "bybit:BybitSpot",
     "bybitlinear": "bybit:BybitLinear",
     "krakenfutures": "kraken:KrakenFutures",
     "okxswap": "okx:OkxSwap",
@@ -95,10 +96,9 @@ def check_spec(account: str, spec: AccountSpec) -> None:
         )
     if spec.environment not in facts.environments:
         there = ", ".join(environment.value for environment in facts.environments)
-        live = spec.environment is Environment.LIVE
-        what = "is not traded with real money yet" if live else f"has no {spec.environment.value}"
         raise ConfigurationError(
-            f"account {account}: {facts.title} {what}; set environment to one of: {there}"
+            f"account {account}: {facts.title} has no {spec.environment.value};"
+            f" set environment to one of: {there}"
         )
     if spec.policy.trigger_basis not in facts.trigger_bases:
         raise ConfigurationError(

@@ -1,8 +1,9 @@
 """Bybit linear and spot under test."""
 
-from guardian_gateway.venues.bybit import BybitLinear
+from guardian_gateway.venues.bybit import BybitLinear, BybitSpot
 from guardian_gateway.venues.bybit.codes import WIRING
 from tests.venues.fake.bybit_linear import FakeBybitLinear
+from tests.venues.fake.bybit_spot import FakeBybitSpot
 from tests.venues.families.under_test import OwnWords, UnderTest
 
 WORDS = OwnWords(
@@ -19,6 +20,18 @@ UNDER_TEST = {
         BybitLinear,
         WIRING,
         FakeBybitLinear,
+        order="POST /v5/order/create",
+        leg="POST /v5/order/create",
+        cancel="POST /v5/order/cancel",
+        words=WORDS,
+        strange=STRANGE,
+        page=PAGE,
+        listings="GET /v5/market/instruments-info",
+    ),
+    "bybit": UnderTest(
+        BybitSpot,
+        WIRING,
+        FakeBybitSpot,
         order="POST /v5/order/create",
         leg="POST /v5/order/create",
         cancel="POST /v5/order/cancel",

@@ -29,7 +29,10 @@ class UnderTest:
     at once, and that end a protective one. `strange`: what makes an order's answer a strange one.
     `page`: where the size of a page of fills is set. `listings`: the call that lists the
     instruments. `one_way_only`: the venue has no other position mode. `has_notional`: it tells a
-    smallest worth of an order. `contract_size`: of its contracts, in base units."""
+    smallest worth of an order. `contract_size`: of its contracts, in base units.
+    `pair_has_one_id`: it knows a pair by one id, so neither leg's own is taken there.
+    `late_is_doubtful`: a request that was too late is not surely without effect. `fees_in_quote`:
+    on spot, a buy's too. `reads`: how its signed questions begin."""
 
     adapter: Callable[[Surroundings], CheckedVenue]
     wiring: Wiring
@@ -45,3 +48,7 @@ class UnderTest:
     one_way_only: bool = False
     has_notional: bool = True
     contract_size: Decimal = Decimal(1)
+    pair_has_one_id: bool = False
+    late_is_doubtful: bool = False
+    fees_in_quote: bool = False
+    reads: str = "GET "

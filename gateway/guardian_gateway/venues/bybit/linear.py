@@ -11,7 +11,6 @@
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from guardian_core.domain.errors import (
@@ -21,21 +20,18 @@ from guardian_core.domain.errors import (
     Rejected,
     Unavailable,
 )
-from guardian_core.domain.money import Instrument, MarketKind, plain
+from guardian_core.domain.money import MarketKind, plain
 from guardian_core.domain.orders import OrderBody, OrderRef
-from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
+from guardian_core.domain.snapshot import Capabilities, LegsMode, Position
 from guardian_gateway.venues.bybit import linear_words, words
-from guardian_gateway.venues.bybit.account import account_findings
 from guardian_gateway.venues.bybit.calls import every
-from guardian_gateway.venues.bybit.codes import HEDGE_WORDS, WIRING
-from guardian_gateway.venues.bybit.history import fills
-from guardian_gateway.venues.bybit.orders import Orders
-from guardian_gateway.venues.exchange.checks import Finding, clock_finding, found_out
-from guardian_gateway.venues.exchange.client import Client
-from guardian_gateway.venues.exchange.markets import Listing, Markets, by_symbol
+from guardian_gateway.venues.bybit.codes import HEDGE_WORDS
+from guardian_gateway.venues.bybit.market import BybitMarket
+from guardian_gateway.venues.exchange.checks import Finding, found_out
+from guardian_gateway.venues.exchange.markets import Listing
 from guardian_gateway.venues.exchange.orders import one_of_ours
-from guardian_gateway.venues.exchange.surroundings import Surroundings
-from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
+from guardian_gateway.venues.exchange.reading import Row
+from guardian_gateway.venues.port import VenueOrder
 
 CAPABILITIES = Capabilities(
     legs=LegsMode.INDEPENDENT,
@@ -44,7 +40,6 @@ CAPABILITIES = Capabilities(
     reports_positions=True,
     visibility_delay_s=2.0,
 )
-CATEGORY = "linear"
 FILTERS = ("StopOrder", "")
 """Conditional orders, then every kind."""
 EVERYWHERE = "BTCUSDT"
@@ -52,36 +47,26 @@ EVERYWHERE = "BTCUSDT"
 one symbol can."""
 
 
-class BybitLinear:
+class BybitLinear(BybitMarket):
     """One account. Made without I/O."""
 
     name = "bybitlinear"
+    category = "linear"
+    kind = MarketKind.LINEAR
 
-    def __init__(self, around: Surroundings) -> None:
-        self._client = Client(WIRING, around)
-        self._clock = around.clock
-        self._margin_mode = around.margin_mode
-        self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
-        self._orders = Orders(self._client, CATEGORY, self._markets)
+    def _listing(self, source: Row) -> Listing | None:
+        return linear_words.listing(source)
 
     def capabilities(self) -> Capabilities:
         return CAPABILITIES
 
     # Reads
 
-    async def instrument(self, symbol: str) -> Instrument:
-        return await self._markets.instrument(symbol)
-
-    async def balances(self) -> Sequence[Balance]:
-        return await self._client.read(
-            "privateGetV5AccountWalletBalance", {"accountType": "UNIFIED"}, words.balances
-        )
-
     async def positions(self) -> Sequence[Position]:
         await self._markets.ready()
         found: list[Position] = []
         for coin in linear_words.COINS:
-            params = {"category": CATEGORY, "settleCoin": coin, "limit": "200"}
+            params = {"category": self.category, "settleCoin": coin, "limit": "200"}
             positions = await every(
                 self._client,
                 "privateGetV5PositionList",
@@ -99,26 +84,6 @@ class BybitLinear:
         for coin in linear_words.COINS:
             found += await self._orders.listed({"settleCoin": coin}, FILTERS)
         return found
-
-    async def find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
-        return await self._orders.find(symbol, client_order_id)
-
-    async def fills(self, symbol: str, since: datetime | None = None) -> Sequence[VenueFill]:
-        now = self._clock.now()
-        return await fills(self._client, CATEGORY, self._markets, symbol, since, now)
-
-    async def price(self, symbol: str) -> Price:
-        """Last and mark price."""
-        name = (await self._markets.listing(symbol)).name
-        began_s = self._clock.monotonic()
-        return await self._client.read(
-            "publicGetV5MarketTickers",
-            {"category": CATEGORY, "symbol": name},
-            lambda answer: linear_words.price(
-                answer, symbol, round((self._clock.monotonic() - began_s) * 1000)
-            ),
-            signed=False,
-        )
 
     # Writes
 
@@ -184,16 +149,14 @@ class BybitLinear:
         try:
             return await self._client.read(
                 "privateGetV5PositionList",
-                {"category": CATEGORY, "symbol": name},
+                {"category": self.category, "symbol": name},
                 linear_words.symbol_config,
             )
         except Unavailable as error:
             raise NotSent(f"leverage of {name} not read: {error}") from None
 
-    async def check(self) -> Sequence[Finding]:
-        account = await account_findings(self._client, MarketKind.LINEAR)
-        mode = await found_out("position mode", self._mode_finding())
-        return [*account, mode, clock_finding(self._client.skew_ms)]
+    async def _own_findings(self) -> Sequence[Finding]:
+        return [await found_out("position mode", self._mode_finding())]
 
     async def _mode_finding(self) -> Finding:
         """Of what is held, and of one symbol more: Bybit has a mode per symbol."""
@@ -201,16 +164,3 @@ class BybitLinear:
         if not (await self._config(EVERYWHERE)).one_way:
             raise linear_words.hedge_mode()
         return Finding("position mode", True, "one-way")
-
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
-        found = await every(
-            self._client,
-            "publicGetV5MarketInstrumentsInfo",
-            {"category": CATEGORY, "limit": "1000"},
-            lambda source: source,
-            signed=False,
-        )
-        return by_symbol(words.listings(found, linear_words.listing))

@@ -8,7 +8,7 @@ from guardian_core.accounts import MarginMode
 from guardian_core.domain.errors import ConfigurationError
 from guardian_core.domain.money import Instrument, MarketKind, plain
 from guardian_core.domain.orders import OrderBody, OrderSide, OrderType, PositionSide
-from guardian_core.domain.snapshot import Position, Price
+from guardian_core.domain.snapshot import Position
 from guardian_gateway.venues.bybit import words
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.markets import Listing, Markets
@@ -155,10 +155,3 @@ def leverage_request(name: str, leverage: Decimal) -> words.Request:
     """In one-way mode both sides have the same."""
     both = plain(leverage)
     return {"category": "linear", "symbol": name, "buyLeverage": both, "sellLeverage": both}
-
-
-def price(answer: Any, symbol: str, age_ms: int) -> Price:
-    for source in rows(words.result(answer).get("list"))[:1]:
-        last = number(source, "lastPrice")
-        return Price(symbol, last, age_ms=age_ms, mark=number_above_zero(source, "markPrice"))
-    raise Strange("no symbol in the answer")

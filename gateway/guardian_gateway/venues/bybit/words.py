@@ -18,6 +18,7 @@ from guardian_core.domain.orders import (
     OrderType,
     TriggerBasis,
 )
+from guardian_core.domain.snapshot import Price
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.reading import (
@@ -218,6 +219,13 @@ _HOLDING = ("locked", "totalOrderIM", "totalPositionIM")
 def _or_zero(source: Row, field: str) -> Decimal:
     """Portfolio margin leaves some fields empty."""
     return number(source, field) if source.get(field) not in (None, "") else ZERO
+
+
+def price(answer: Any, symbol: str, age_ms: int) -> Price:
+    for source in rows(result(answer).get("list"))[:1]:
+        last = number(source, "lastPrice")
+        return Price(symbol, last, age_ms=age_ms, mark=number_above_zero(source, "markPrice"))
+    raise Strange("no symbol in the answer")
 
 
 def listings(found: list[Row], make: Callable[[Row], Listing | None]) -> list[Listing]:
