@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 from loguru import logger
 
+from guardian_core.accounts import Environment
 from guardian_core.domain.errors import Unavailable
+from guardian_gateway.venues.catalogue import EXCHANGES
+from guardian_gateway.venues.exchange.keys import KeyFiles
 from guardian_gateway.venues.exchange.stream import OPEN_WITHIN_S, PING_EVERY_S, SILENT_MAX_S
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from tests.support.paper import body
 from tests.venues import loop
 from tests.venues.loop import JumpingLoop, on_jumping_time
-from tests.venues.rigs import STREAMING, SYMBOL, rig, stored_keys
+from tests.venues.rigs import ACCOUNT, ADAPTERS, STREAMING, SYMBOL, rig, stored_keys
 
 each_stream = pytest.mark.parametrize("name", STREAMING)
 MARKER_KEY = "MARKER-key-4711"
@@ -108,6 +112,31 @@ async def test_whatever_happens_to_an_order_is_told(name, tmp_path):
         assert await ear.hears()
         made.set_price("40900")
         assert await ear.hears()
+
+
+@pytest.mark.parametrize(
+    ("name", "environment"),
+    [
+        (name, environment)
+        for name in STREAMING
+        for environment in (Environment.DEMO, Environment.TESTNET)
+        if environment in EXCHANGES[name].environments
+    ],
+)
+@on_jumping_time
+async def test_so_it_is_where_no_money_is_real(name, environment, tmp_path):
+    async with rig(name, tmp_path, loop.clock()) as made:
+        keys = KeyFiles(ACCOUNT, tmp_path / ACCOUNT)
+        around = Surroundings(environment, keys, made.clock, elsewhere=made.wire.url)
+        made.venue = ADAPTERS[name].adapter(around)
+        ear = Ear(made)
+        await ear.connected()
+        ear.heard = 0
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        assert await ear.hears()
+        ear.task.cancel()
+        await asyncio.gather(ear.task, return_exceptions=True)
+        await made.venue.close()
 
 
 @each_stream

@@ -13,6 +13,7 @@ from aiohttp import web
 from guardian_core.domain.money import plain
 from guardian_core.domain.orders import OrderStatus
 from guardian_gateway.venues.paper.records import PaperFill, PaperOrder
+from tests.venues.fake.bitget_streams import BitgetStreams
 from tests.venues.fake.core import CoreWire, ms
 from tests.venues.fake.server import Asked, Handler, Problem
 
@@ -26,6 +27,9 @@ class BitgetWire(CoreWire):
 
     passphrase: str = "the-passphrase"
     child_name: str = "own"
+
+    def make_sockets(self) -> BitgetStreams:
+        return BitgetStreams(self)
 
     def read(self, request: web.Request, body: str) -> tuple[str, dict[str, Any]]:
         if request.method != "POST":

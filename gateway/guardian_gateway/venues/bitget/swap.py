@@ -39,6 +39,7 @@ from guardian_gateway.venues.bitget.shared import (
     taken,
     until_ended,
 )
+from guardian_gateway.venues.bitget.stream import stream_of
 from guardian_gateway.venues.bitget.swap_account import Account
 from guardian_gateway.venues.exchange.asking import both
 from guardian_gateway.venues.exchange.checks import Finding, clock_finding, found_out
@@ -48,6 +49,7 @@ from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import Row, number, row, rows
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -247,6 +249,9 @@ class BitgetSwap:
             found_out("position mode", self._account.mode_finding()),
         )
         return [*keys, mode, clock_finding(self._client.skew_ms)]
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, stream_of("USDT-FUTURES"), moved)
 
     async def close(self) -> None:
         await self._client.close()

@@ -1,13 +1,13 @@
 """OKX's private channels: `orders` at one address, `orders-algo`, for what waits, at another.
 
-Both want a login of their own, and a ping as text. A notice that the connection will soon be closed
-comes as an error, and ends it (www.okx.com/docs-v5, "WebSocket", "Notification").
+Both want a login of their own. A notice that the connection will soon be closed comes with a code,
+as errors do, and ends it (www.okx.com/docs-v5, "WebSocket", "Notification").
 """
 
 from typing import Any
 
-from guardian_gateway.venues.exchange.reading import row
-from guardian_gateway.venues.exchange.stream import Heard, StreamWiring
+from guardian_gateway.venues.exchange.channels import hearing
+from guardian_gateway.venues.exchange.stream import StreamWiring
 
 _CHANNELS = {"orders": "private", "orders-algo": "business"}
 
@@ -21,13 +21,4 @@ def stream_of(kind: str) -> StreamWiring:
             wanted = {"op": "subscribe", "args": [{"channel": channel, "instType": kind}]}
             await stream.subscribe(stream.get_url(channel, access), wanted)
 
-    return StreamWiring(open_, _hear)
-
-
-def _hear(frame: object) -> Heard:
-    if frame == "pong":
-        return Heard.OTHER
-    source = row(frame)
-    if "event" in source:
-        return Heard.SUBSCRIBED if source["event"] == "subscribe" else Heard.OTHER
-    return Heard.MOVED if row(source.get("arg")).get("channel") in _CHANNELS else Heard.OTHER
+    return StreamWiring(open_, hearing(_CHANNELS))
