@@ -13,6 +13,7 @@ from aiohttp import web
 from guardian_core.domain.money import ZERO, plain
 from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
 from guardian_gateway.venues.paper.records import PaperOrder, ratio
+from tests.venues.fake.bybit_streams import BybitStreams
 from tests.venues.fake.core import CoreWire, ms
 from tests.venues.fake.server import Asked, Handler, Problem
 
@@ -33,6 +34,9 @@ class BybitWire(CoreWire):
     bases: dict[str, str] = field(default_factory=dict)
 
     category: ClassVar[str] = ""
+
+    def make_sockets(self) -> BybitStreams:
+        return BybitStreams(self)
 
     def read(self, request: web.Request, body: str) -> tuple[str, dict[str, Any]]:
         if request.method == "POST":

@@ -20,6 +20,7 @@ from guardian_gateway.venues.paper.records import PaperFill, PaperOrder
 from guardian_gateway.venues.paper.rules import Rules
 from tests.venues.fake.core import Refusals, ms
 from tests.venues.fake.kraken_history import KrakenHistory
+from tests.venues.fake.kraken_streams import KrakenFuturesStreams
 from tests.venues.fake.server import Asked, Handler, Problem
 
 _TYPES = {
@@ -46,6 +47,9 @@ class FakeKrakenFutures(KrakenHistory):
     rules: Rules = field(default_factory=lambda: Rules(leverage=CROSS_LEVERAGE))
     preferences: dict[str, str] = field(default_factory=dict)
     signals: dict[str, str] = field(default_factory=dict)
+
+    def make_sockets(self) -> KrakenFuturesStreams:
+        return KrakenFuturesStreams(self)
 
     def read(self, request: web.Request, body: str) -> tuple[str, dict[str, str]]:
         raw = request.rel_url.raw_query_string

@@ -1,6 +1,6 @@
 """What both markets ask in the same way: instruments, balances, single orders, fills, prices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from guardian_core.domain.money import Instrument, MarketKind
@@ -11,10 +11,12 @@ from guardian_gateway.venues.bybit.calls import every
 from guardian_gateway.venues.bybit.codes import WIRING
 from guardian_gateway.venues.bybit.history import fills
 from guardian_gateway.venues.bybit.orders import Orders
+from guardian_gateway.venues.bybit.stream import STREAM
 from guardian_gateway.venues.exchange.checks import Finding, clock_finding
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.markets import Listing, Markets, by_symbol
 from guardian_gateway.venues.exchange.reading import Row
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -72,6 +74,9 @@ class BybitMarket:
     async def _own_findings(self) -> Sequence[Finding]:
         """What only this market has to be asked."""
         return []
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, STREAM, moved)
 
     async def close(self) -> None:
         await self._client.close()

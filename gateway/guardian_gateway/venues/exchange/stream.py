@@ -38,13 +38,14 @@ END = "guardian: the stream's end"
 
 
 class Heard(Enum):
-    """What a frame is: MOVED, news of the account; SUBSCRIBED, a subscription was taken; OVER, the
-    venue ends the stream; OTHER, for ccxt: answers to a login or a ping, refusals."""
+    """What a frame is."""
 
-    MOVED = "moved"
-    SUBSCRIBED = "subscribed"
-    OVER = "over"
-    OTHER = "other"
+    MOVED = "news of the account"
+    NOTHING = "neither news nor an answer"
+    SUBSCRIBED = "a subscription that was taken"
+    REFUSED = "a refusal that ccxt passes over"
+    OVER = "the venue ends the stream"
+    OTHER = "for ccxt: answers to a login or a ping, refusals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ async def listen(client: Client, wiring: StreamWiring, moved: Callable[[], None]
     stream.begin(wiring, moved)
     try:
         await _opened(stream)
+        stream.is_open = True
         moved()
         while not await stream.ended_within(PING_EVERY_S):
             if not client.has_keys_of(stream):
@@ -112,7 +114,7 @@ class Stream:
         self.clients = {}
         self.address = ""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gone = False
+        self.is_open = self._gone = False
         self._heard_at_s = self.clock.monotonic()
         self._later: set[asyncio.TimerHandle] = set()
         self._working: set[asyncio.Task[Any]] = set()
@@ -204,10 +206,15 @@ class Stream:
     def handle_message(self, client: Any, message: object) -> None:
         match self.wiring_of_stream.hear(message):
             case Heard.MOVED:
-                self._moved()
+                if self.is_open:
+                    self._moved()
+            case Heard.NOTHING:
+                pass
             case Heard.SUBSCRIBED:
                 client.subscribed += 1
                 client.subscription.set()
+            case Heard.REFUSED:
+                self.end(Unavailable(REFUSED))
             case Heard.OVER:
                 self.end(Unavailable("the order stream: the venue has ended it"))
             case Heard.OTHER:

@@ -11,7 +11,7 @@
 5. A symbol's leverage preference is its isolated margin; without one it is crossed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -44,11 +44,13 @@ from guardian_gateway.venues.exchange.reading import (
     text,
     to_ms,
 )
+from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.kraken import futures_words as words
 from guardian_gateway.venues.kraken.codes import FUTURES, read_futures_code
 from guardian_gateway.venues.kraken.futures_history import FuturesHistory
 from guardian_gateway.venues.kraken.futures_listing import balances, listings, position
+from guardian_gateway.venues.kraken.futures_stream import FUTURES_STREAM
 from guardian_gateway.venues.kraken.shared import check_not_passed, iso_moment
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -227,6 +229,9 @@ class KrakenFutures:
     async def _withdrawal(self) -> Finding:
         rights = await self._client.read("authGetApiKeysCheck", {}, _rights)
         return withdrawal_finding(rights.get("transfer") != "NO_ACCESS")
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        await listen(self._client, FUTURES_STREAM, moved)
 
     async def close(self) -> None:
         await self._client.close()
