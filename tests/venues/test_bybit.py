@@ -96,6 +96,24 @@ async def test_a_plain_order_that_was_taken_up_and_cannot_be_read_is_ambiguous(n
 
 @each_market
 @on_jumping_time
+async def test_a_look_that_is_refused_refuses_no_order_that_was_taken_up(name, tmp_path):
+    told = '{"retCode": 10001, "retMsg": "params error: symbol invalid", "result": {}}'
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.instrument(SYMBOL)
+        made.wire.fault("GET /v5/order", (200, told, JSON), executes=False)
+        with pytest.raises(Ambiguous, match="cannot be read"):
+            await made.venue.create(BUY)
+        order = await made.venue.create(REST)
+        made.wire.fault("GET /v5/order", (200, told, JSON), executes=False)
+        with pytest.raises(Ambiguous, match="cannot be read"):
+            await made.venue.cancel(order.ref)
+        found = await made.venue.find(SYMBOL, "rest")
+        assert found is not None
+        assert found.status is OrderStatus.CANCELLED
+
+
+@each_market
+@on_jumping_time
 async def test_an_order_that_the_engine_refuses_after_all_is_told_as_refused(name, tmp_path):
     async with rig(name, tmp_path, loop.clock(), refuses_late=True) as made:
         placed = await made.venue.create(BUY)

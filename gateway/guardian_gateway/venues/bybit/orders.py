@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from guardian_core.domain.errors import Ambiguous, OrderGone, Unavailable
+from guardian_core.domain.errors import Ambiguous, GuardianError, OrderGone
 from guardian_core.domain.money import ZERO
 from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, OrderType, Role
 from guardian_gateway.venues.bybit import words
@@ -130,7 +130,8 @@ class Orders:
             await asyncio.sleep(pause_s)
             try:
                 found = await self._look(symbol, which)
-            except Unavailable as error:
+            except GuardianError as error:
+                # Whatever kept the order from being read says nothing of what was sent.
                 return Seen(seen.order, f"it cannot be read: {error}")
             if found is not None:
                 seen = Seen(found)

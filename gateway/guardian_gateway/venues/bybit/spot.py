@@ -18,6 +18,7 @@ from decimal import Decimal
 from guardian_core.domain.errors import (
     Ambiguous,
     CallerError,
+    GuardianError,
     OrderGone,
     Rejected,
     RejectReason,
@@ -148,11 +149,11 @@ class BybitSpot(BybitMarket):
             await self.cancel(order.ref)
         except OrderGone:
             pass
-        except (Rejected, Unavailable) as error:
+        except GuardianError as error:
             raise Ambiguous(f"not taken back: {error}") from None
         try:
             ended = await self._orders.find(order.ref.symbol, order.ref.client_order_id or "")
-        except Unavailable as error:
+        except GuardianError as error:
             raise Ambiguous(f"taken back, and not seen since: {error}") from None
         if ended is None or not ended.status.is_terminal:
             raise Ambiguous("taken back, and not shown as such")
