@@ -12,6 +12,7 @@ from guardian_core.domain.snapshot import Capabilities, LegsMode
 from guardian_gateway.venues.catalogue import EXCHANGES, REFUSED, VenueFacts
 from guardian_gateway.venues.exchange.keys import KeyFolder
 from guardian_gateway.venues.factory import make_exchange
+from guardian_gateway.venues.port import Streaming, Venue
 
 PAGE = Path(__file__).parent.parent / "docs" / "venues.md"
 BEGIN = "<!-- Written by `scripts/venue_table.py` from the adapters: change them, not this. -->\n"
@@ -25,9 +26,7 @@ LEGS = {
 
 
 def table() -> str:
-    columns = {
-        name: _column(facts, _capabilities(name, facts)) for name, facts in EXCHANGES.items()
-    }
+    columns = {name: _column(facts, _adapter(name, facts)) for name, facts in EXCHANGES.items()}
     lines = [f"| | {' | '.join(f'`{name}`' for name in columns)} |\n"]
     lines.append("|---" * (len(columns) + 1) + "|\n")
     for what in next(iter(columns.values())):
@@ -37,7 +36,8 @@ def table() -> str:
     return "".join(lines)
 
 
-def _column(facts: VenueFacts, can: Capabilities) -> dict[str, str]:
+def _column(facts: VenueFacts, adapter: Venue) -> dict[str, str]:
+    can = adapter.capabilities()
     return {
         "What it is": facts.title,
         "Market": facts.market.value,
@@ -48,6 +48,9 @@ def _column(facts: VenueFacts, can: Capabilities) -> dict[str, str]:
         else "counted from our fills",
         "Trigger price": " or ".join(basis.value for basis in facts.trigger_bases),
         "A new order may be missing from its lists for": f"{can.visibility_delay_s:g} s",
+        "What moves is told": "at once, by an order stream"
+        if isinstance(adapter, Streaming)
+        else "no: the next look finds it",
         "Environments": ", ".join(environment.value for environment in facts.environments),
         "Calls a second, at most": f"{facts.rate.per_second:g}, {facts.rate.capacity:g} at once",
         "A look at rest costs": facts.poll,
@@ -62,9 +65,9 @@ def _replacing(can: Capabilities) -> str:
     return "the old orders are cancelled, then the new ones sent; the gap is measured"
 
 
-def _capabilities(name: str, facts: VenueFacts) -> Capabilities:
+def _adapter(name: str, facts: VenueFacts) -> Venue:
     spec = AccountSpec(account_id="x", venue=name, environment=facts.environments[0])
-    return make_exchange("x", spec, KeyFolder(Path("nowhere")), SystemClock()).capabilities()
+    return make_exchange("x", spec, KeyFolder(Path("nowhere")), SystemClock())
 
 
 def with_table(page: str) -> str:

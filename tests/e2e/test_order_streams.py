@@ -13,7 +13,6 @@ import pytest
 
 from guardian_core.accounts import Environment
 from guardian_core.clock import SystemClock
-from guardian_core.domain.orders import Role
 from guardian_core.ports import Database
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from tests.e2e.house import ACCOUNT, House, open_house
@@ -75,10 +74,10 @@ async def trading(name: str, database: Database, folder: Path) -> AsyncIterator[
         ) as house:
             done = await house.did("BuyMarket", pour_cent=Decimal(50), **LEVELS)
             assert done.status == "processed", done.message
-            assert set(await house.protected()) == {Role.STOP_LOSS, Role.TAKE_PROFIT}
-            yield Trading(
-                house, wire, ADAPTERS[name].adapter(around).capabilities().visibility_delay_s
-            )
+            can = ADAPTERS[name].adapter(around).capabilities()
+            at = Trading(house, wire, can.visibility_delay_s)
+            await eventually_async(lambda: len(at.stops()) == 1)
+            yield at
     finally:
         await wire.stop()
 
