@@ -4,7 +4,8 @@ from guardian_core.ports import Clock
 
 GAP_S = 0.5
 BURST = 6
-ONE_EVERY_S = 1.5
+ONE_EVERY_S = 3.0
+"""As often as an account is looked at anyway: in the long run news cost nothing more."""
 
 
 class Pace:
