@@ -74,6 +74,14 @@ TARIFFS = {
     "bybitlinear": _by_call({"GET /v5/order/realtime": 3000, "GET /v5/position/list": 3000}),
     "bybit": _by_call({"GET /v5/order/realtime": 3000, "GET /v5/account/wallet-balance": 3000}),
     # 500 in ten seconds of each account.
+    # One a second is what a Pro key gets back.
+    "kraken": Tariff(
+        {"counter of the key": 60},
+        {
+            f"POST /0/private/{call}": ("counter of the key", 1, 1)
+            for call in ("OpenOrders", "BalanceEx")
+        },
+    ),
     "krakenfutures": Tariff(
         {"tokens of the account": 3000},
         {

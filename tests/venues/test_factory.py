@@ -24,7 +24,10 @@ from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import ADAPTERS, DERIVATIVES, rig
 
 
-def spec(venue, environment="Demo", **fields):
+def spec(venue, environment=None, **fields):
+    """In the first of the venue's worlds, unless one is named."""
+    if environment is None:
+        environment = EXCHANGES[venue].environments[0] if venue in EXCHANGES else "Demo"
     return AccountSpec.model_validate(
         {"accountId": "main", "venue": venue, "environment": environment} | fields
     )
@@ -170,7 +173,7 @@ async def test_hedge_mode_is_found(tmp_path):
     assert found["trading"].ok
 
 
-@each_exchange
+@pytest.mark.parametrize("name", [name for name, facts in EXCHANGES.items() if facts.practice])
 @on_jumping_time
 async def test_play_money_is_not_asked_about_withdrawals(name, tmp_path):
     found = await findings(name, tmp_path, environment=Environment.DEMO, can_withdraw=True)

@@ -20,7 +20,7 @@ from guardian_gateway.venues.paper import EventKind, PaperExchange
 from guardian_gateway.venues.port import VenueOrder
 from tests.gateway.world import ACCOUNT, SPOT_QUANTITY, World, stop_loss
 from tests.venues.loop import LoopClock
-from tests.venues.rigs import Rig, rig
+from tests.venues.rigs import ADAPTERS, Rig, rig
 
 SETTLED_WITHIN_S = 60
 
@@ -112,7 +112,10 @@ class WireWorld(World):
     @property
     def leg_fields(self) -> dict[str, Any]:
         """What a leg for all of an entry is like on this market, besides its level."""
-        return {"quantity": SPOT_QUANTITY, "reduce_only": False} if self.rig.spot else {}
+        if not self.rig.spot:
+            return {}
+        whole = ADAPTERS[self.rig.venue.name].fees_in_quote
+        return {"quantity": "0.01" if whole else SPOT_QUANTITY, "reduce_only": False}
 
     async def _guarded_by_the_stop(self) -> UUID:
         state_id = await self.state(status="pending")

@@ -21,6 +21,7 @@ ADAPTERS: Mapping[str, str] = {
     "binanceusdm": "binance:BinanceUsdm",
     "bybit": "bybit:BybitSpot",
     "bybitlinear": "bybit:BybitLinear",
+    "kraken": "kraken:KrakenSpot",
     "krakenfutures": "kraken:KrakenFutures",
     "okxswap": "okx:OkxSwap",
     "bitgetswap": "bitget:BitgetSwap",

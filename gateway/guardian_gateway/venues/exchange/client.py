@@ -186,8 +186,9 @@ class Client:
         """Remembers what the error tells about later calls; returns it without any key."""
         answer = answer_of(error)
         if answer is not None:
-            self._clock_is_off |= answer.code in self._wiring.table.unclocked
-            if answer.status in (418, 429):
+            table = self._wiring.table
+            self._clock_is_off |= answer.code in table.unclocked | table.late
+            if answer.status in (418, 429) or answer.code in table.slow_down:
                 usual_s = WAIT_AFTER_418_S if answer.status == 418 else WAIT_AFTER_429_S
                 wait_s = answer.retry_after_s or usual_s
                 until_s = self._clock.monotonic() + min(wait_s, LONGEST_WAIT_S)

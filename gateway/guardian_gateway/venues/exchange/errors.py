@@ -56,7 +56,9 @@ class ErrorTable:
     """A venue's codes. `refused`: surely not done, and why; `worded`: codes that mean several
     things, told apart by a part of their message, the first that fits; `gone`: there is no such
     working order; `unclocked`: refused because the request's time was off, so never done;
-    `overloaded`: refused by a server that was too busy, whatever HTTP status it came with.
+    `overloaded`: refused by a server that was too busy, whatever HTTP status it came with; `late`:
+    the request took too long or its time was off, and nobody knows what came of it; `slow_down`:
+    asks to be left alone for a while, as HTTP's 429 does.
     """
 
     refused: Mapping[str, RejectReason]
@@ -64,6 +66,8 @@ class ErrorTable:
     gone: frozenset[str] = frozenset()
     unclocked: frozenset[str] = frozenset()
     overloaded: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()
+    slow_down: frozenset[str] = frozenset()
 
     def reason(self, answer: Answer) -> RejectReason | None:
         """Why the venue surely refused; None when that is not sure."""

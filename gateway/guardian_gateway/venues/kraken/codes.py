@@ -82,3 +82,62 @@ def _word(error: str, first: object) -> tuple[str, str]:
     # A word may be followed by what it is about: "invalidArgument: size".
     word, _, about = error.partition(":")
     return word.strip(), about.strip() or (str(first) if first is not None else "")
+
+
+_REFUSED_TEXTS = {
+    "EAPI:Invalid key": Why.NOT_PERMITTED,
+    "EAPI:Invalid signature": Why.NOT_PERMITTED,
+    "EAPI:Bad request": Why.INVALID_ORDER,
+    "EAuth:Account temporary disabled": Why.NOT_PERMITTED,
+    "EAuth:Account unconfirmed": Why.NOT_PERMITTED,
+    "EAccount:Invalid permissions": Why.NOT_PERMITTED,
+    "EGeneral:Permission denied": Why.NOT_PERMITTED,
+    "EGeneral:Invalid arguments": Why.INVALID_ORDER,
+    "EOrder:Cannot open position": Why.NOT_PERMITTED,
+    "EOrder:Cost minimum not met": Why.BELOW_MINIMUM,
+    "EOrder:Duplicate order": Why.DUPLICATE_ID,
+    "EOrder:Insufficient funds": Why.INSUFFICIENT_FUNDS,
+    "EOrder:Invalid price": Why.INVALID_ORDER,
+    "EOrder:Order minimum not met": Why.BELOW_MINIMUM,
+    "EOrder:Orders limit exceeded": Why.NOT_PERMITTED,
+    "EOrder:Tick size check failed": Why.INVALID_ORDER,
+    "EOrder:Trading agreement required": Why.NOT_PERMITTED,
+    "EQuery:Invalid asset pair": Why.UNKNOWN_SYMBOL,
+    "EQuery:Unknown asset pair": Why.UNKNOWN_SYMBOL,
+    "EService:Market in cancel_only mode": Why.NOT_PERMITTED,
+    "EService:Market in limit_only mode": Why.NOT_PERMITTED,
+    "EService:Market in post_only mode": Why.NOT_PERMITTED,
+    "ETrade:User Locked": Why.NOT_PERMITTED,
+    "EOrder:Rate limit exceeded": Why.RATE_LIMITED,
+    "EOrder:Domain rate limit exceeded": Why.RATE_LIMITED,
+}
+_TOO_MANY = {
+    "EAPI:Rate limit exceeded": Why.RATE_LIMITED,
+    "EAuth:Rate limit exceeded": Why.RATE_LIMITED,
+    "EAuth:Too many requests": Why.RATE_LIMITED,
+    "EGeneral:Temporary lockout": Why.RATE_LIMITED,
+    "EGeneral:Too many requests": Why.RATE_LIMITED,
+    "EService:Throttled": Why.RATE_LIMITED,
+}
+
+SPOT = ErrorTable(
+    refused=_REFUSED_TEXTS | _TOO_MANY,
+    # How a repeated id is told is not documented; either way it is looked up.
+    worded={"EGeneral:Invalid arguments": (("cl_ord_id", Why.DUPLICATE_ID),)},
+    gone=frozenset({"EOrder:Unknown order"}),
+    unclocked=frozenset({"EAPI:Invalid nonce"}),
+    late=frozenset({"EService:Deadline elapsed"}),
+    slow_down=frozenset(_TOO_MANY),
+)
+"""Unknown: `EService:Busy`, `Timeout`, `Unavailable`, `EGeneral:Internal error`, and `Deadline
+elapsed`, which tells that the request took too long, not surely that nothing came of it."""
+
+
+def read_spot_code(body: Row) -> tuple[str, str]:
+    """`EGeneral:Invalid arguments:volume` is the first two parts, about the third. Raises
+    ValueError without an error."""
+    errors = body.get("error")
+    if not isinstance(errors, list) or not errors:
+        raise ValueError("no error")
+    parts = [part.strip() for part in str(errors[0]).split(":", 2)]
+    return ":".join(parts[:2]), ", ".join([*parts[2:], *map(str, errors[1:])])

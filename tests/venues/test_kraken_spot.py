@@ -1,0 +1,307 @@
+"""What is Kraken spot's own: names, texts of refusals, nonces, and what it leaves in doubt."""
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from guardian_core.domain.errors import Ambiguous, NotSent, OrderGone, Rejected, Unavailable
+from guardian_core.domain.orders import OrderStatus, OrderType, TriggerBasis
+from guardian_gateway.venues.exchange.errors import Answer, Refusal, Strange, of_write
+from guardian_gateway.venues.exchange.markets import Markets
+from guardian_gateway.venues.kraken.codes import SPOT, read_spot_code
+from guardian_gateway.venues.kraken.spot_listing import balances, listings, symbol_of
+from guardian_gateway.venues.kraken.spot_words import fills, orders, sent_number
+from guardian_gateway.venues.kraken.turns import Turns
+from tests.support.clock import FakeClock
+from tests.support.paper import body
+from tests.venues import loop
+from tests.venues.loop import on_jumping_time
+from tests.venues.rigs import SYMBOL, rig
+
+D = Decimal
+ADD = "POST /0/private/AddOrder"
+PAIR = {"lot_decimals": 8, "ordermin": "0.00005", "costmin": "0.5", "status": "online"}
+PAIRS: Any = {
+    "error": [],
+    "result": {
+        "XXBTZUSD": PAIR
+        | {"altname": "XBTUSD", "wsname": "XBT/USD", "pair_decimals": 1, "tick_size": "0.1"},
+        "XDGUSDT": PAIR | {"altname": "XDGUSDT", "wsname": "XDG/USDT", "pair_decimals": 7},
+        "ZETAUSD": PAIR | {"altname": "ZETAUSD", "wsname": "ZETA/USD", "pair_decimals": 4},
+        "XXBTZUSD.d": PAIR | {"altname": "XBTUSD.d", "pair_decimals": 1},
+        "ODD": PAIR | {"altname": "ODD", "wsname": "O/DD", "pair_decimals": "no"},
+    },
+}
+
+
+def known_markets() -> Markets:
+    async def ask(_symbol: str) -> Any:
+        return listings(PAIRS)
+
+    markets = Markets(FakeClock(), ask, "kraken")
+    asyncio.run(markets.ready())
+    return markets
+
+
+def test_pairs_go_by_the_names_that_everybody_uses():
+    found = listings(PAIRS)
+    assert sorted(found) == ["BTCUSD", "DOGEUSDT", "ZETAUSD"]
+    bitcoin = found["BTCUSD"]
+    assert (bitcoin.name, bitcoin.instrument.base) == ("XBTUSD", "BTC")
+    assert (bitcoin.instrument.tick, bitcoin.instrument.step) == (D("0.1"), D("1E-8"))
+    assert (bitcoin.instrument.min_quantity, bitcoin.instrument.min_notional) == (
+        D("0.00005"),
+        D("0.5"),
+    )
+    assert found["DOGEUSDT"].instrument.tick == D("1E-7")
+
+
+def test_a_pair_is_known_by_either_of_its_names():
+    markets = known_markets()
+    assert symbol_of("XBTUSD", markets) == symbol_of("XXBTZUSD", markets) == "BTCUSD"
+    assert symbol_of("ZETAUSD", markets) == "ZETAUSD"
+    assert symbol_of("XETHZEUR", markets) == "XETHZEUR"
+
+
+def test_coins_that_earn_by_themselves_count_with_the_others():
+    held = {
+        "XXBT": {"balance": "0.5000", "hold_trade": "0.2"},
+        "XBT.F": {"balance": "0.1"},
+        "ZETA": {"balance": "7", "hold_trade": "0"},
+        "ZUSD": {"balance": "10", "hold_trade": "4"},
+        "ADA.S": {"balance": "3"},
+        "XETH": {"balance": "0"},
+    }
+    found = {one.currency: (one.free, one.total) for one in balances({"error": [], "result": held})}
+    assert found == {
+        "BTC": (D("0.4"), D("0.6")),
+        "ZETA": (D(7), D(7)),
+        "USD": (D(6), D(10)),
+        "ADA.S": (D(3), D(3)),
+    }
+
+
+ORDER: Any = {
+    "cl_ord_id": "sl",
+    "status": "open",
+    "opentm": "1616013280.9714",
+    "descr": {"pair": "XBTUSD", "type": "sell", "ordertype": "stop-loss", "price": "42000.0"},
+    "vol": "0.25000000",
+    "vol_exec": "0.00000000",
+    "cost": "0.00000",
+    "price": "0.00000",
+    "trigger": "last",
+}
+
+
+def read_one(**fields: Any) -> Any:
+    answer = {"error": [], "result": {"open": {"OA": ORDER | fields}}}
+    (found,) = orders(answer, "open", known_markets())
+    return found
+
+
+def test_an_order_is_read_as_kraken_writes_it():
+    stop = read_one()
+    assert (stop.ref.symbol, stop.ref.venue_order_id, stop.ref.conditional) == (
+        "BTCUSD",
+        "OA",
+        True,
+    )
+    assert (stop.type, stop.trigger_price, stop.trigger_basis) == (
+        OrderType.STOP_LOSS,
+        D(42000),
+        TriggerBasis.LAST,
+    )
+    done = read_one(status="closed", vol_exec="0.25", cost="10475.0")
+    assert (done.status, done.average_price) == (OrderStatus.CLOSED, D(41900))
+    assert read_one(status="expired").status is OrderStatus.CANCELLED
+    assert read_one(trigger="index").trigger_basis is None
+    trailing = ORDER["descr"] | {"ordertype": "trailing-stop", "price": "+5.0000%"}
+    assert read_one(descr=trailing).trigger_price is None
+    with pytest.raises(ValueError, match="order status"):
+        read_one(status="new")
+
+
+def test_a_trade_is_read_with_its_fee_in_the_quote_currency():
+    trade = {
+        "ordertxid": "OA",
+        "pair": "XXBTZUSD",
+        "time": 1616667796.8802,
+        "type": "buy",
+        "price": "30010.00000",
+        "cost": "600.20000",
+        "fee": "0.96032",
+        "vol": "0.02000000",
+    }
+    told = json.loads(json.dumps(trade), parse_float=str)
+    (fill,) = fills({"error": [], "result": {"trades": {"TA": told}}}, known_markets())
+    assert (fill.venue_fill_id, fill.venue_order_id, fill.symbol) == ("TA", "OA", "BTCUSD")
+    assert (fill.fee, fill.fee_currency, fill.quantity) == (D("0.96032"), "USD", D("0.02"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['{"result": {"txid": ["OA"]}}', '{"error": [], "result": {"txid": ["OA", "OB"]}}', "{}"],
+)
+def test_an_answer_of_another_shape_is_no_answer(answer):
+    with pytest.raises(Strange):
+        sent_number(json.loads(answer))
+
+
+# Refusals
+
+
+@on_jumping_time
+async def test_every_listed_text_is_that_refusal_through_ccxt(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.open_orders()
+        for code, reason in SPOT.refused.items():
+            told = json.dumps({"error": [f"{code}:told so"]})
+            made.wire.fault(ADD, (200, told, {}), executes=False)
+            with pytest.raises(Rejected, match="told so") as refusal:
+                await made.venue.create(body("id", "buy", "market", "0.01"))
+            assert refusal.value.reason is reason, code
+            await asyncio.sleep(10)
+        assert await made.venue.open_orders() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EService:Timeout",
+        "EService:Busy",
+        "EService:Unavailable",
+        "EService:Deadline elapsed",
+        "EGeneral:Internal error",
+        "EGeneral:Internal error:abc123",
+        "EDatabase:Internal error",
+        "EOrder:Something new",
+    ],
+)
+@on_jumping_time
+async def test_what_is_not_listed_leaves_the_order_in_doubt(text, tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        made.wire.fault(ADD, (200, json.dumps({"error": [text]}), {}), executes=False)
+        with pytest.raises(Ambiguous):
+            await made.venue.create(body("id", "buy", "market", "0.01"))
+
+
+def test_a_text_is_read_up_to_its_detail():
+    assert read_spot_code({"error": ["EGeneral:Invalid arguments:volume"]}) == (
+        "EGeneral:Invalid arguments",
+        "volume",
+    )
+    assert read_spot_code({"error": ["EService: Throttled: 171"]}) == ("EService:Throttled", "171")
+    for none in ('{"error": []}', '{"error": "text"}', "{}"):
+        with pytest.raises(ValueError, match="no error"):
+            read_spot_code(json.loads(none))
+
+
+def test_each_text_leads_to_its_own_kind_of_error():
+    for code, message, kind in (
+        ("EOrder:Unknown order", "", OrderGone),
+        ("EAPI:Invalid nonce", "", NotSent),
+        ("EGeneral:Invalid arguments", "price", Rejected),
+        ("EService:Deadline elapsed", "", Ambiguous),
+    ):
+        error = Refusal(Answer(200, code, message))
+        assert type(of_write(error, SPOT, "a write")) is kind, code
+    repeated = of_write(
+        Refusal(Answer(200, "EGeneral:Invalid arguments", "cl_ord_id")), SPOT, "a write"
+    )
+    assert isinstance(repeated, Rejected)
+    assert repeated.reason.value == "duplicate_id"
+
+
+@on_jumping_time
+async def test_too_many_calls_are_answered_by_a_pause_that_holds_no_stop_back(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        told = '{"error": ["EAPI:Rate limit exceeded"]}'
+        made.wire.fault("POST /0/private/OpenOrders", (200, told, {}), executes=False)
+        for words in ("Rate limit", "asked to wait"):
+            with pytest.raises(Unavailable, match=words):
+                await made.venue.open_orders()
+        await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
+        await asyncio.sleep(5)
+        assert len(await made.venue.open_orders()) == 1
+
+
+@on_jumping_time
+async def test_an_order_that_is_not_shown_yet_is_taken_all_the_same(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock(), lag_s=1.5) as made:
+        order = await made.venue.create(body("in", "buy", "market", "0.1"))
+        assert (order.status, order.filled_quantity) == (OrderStatus.OPEN, D(0))
+        await asyncio.sleep(2)
+        found = await made.venue.find(SYMBOL, "in")
+        assert found is not None
+        assert (found.status, found.ref) == (OrderStatus.CLOSED, order.ref)
+
+
+@on_jumping_time
+async def test_an_order_that_was_taken_and_cannot_be_read_back_is_in_doubt(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        made.wire.fault("POST /0/private/QueryOrders", (502, "", {}), executes=False)
+        with pytest.raises(Ambiguous):
+            await made.venue.create(body("in", "buy", "market", "0.1"))
+        assert await made.venue.find(SYMBOL, "in") is not None
+
+
+@on_jumping_time
+async def test_a_full_page_of_others_is_no_proof_of_absence(tmp_path, monkeypatch):
+    monkeypatch.setattr("guardian_gateway.venues.kraken.spot.PAGE", 2)
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        for index in range(2):
+            await made.venue.create(body(f"in{index}", "buy", "market", "0.01"))
+        monkeypatch.setattr(made.wire, "_is_meant", lambda _order, _pairs: True)
+        with pytest.raises(Unavailable, match="others were shown"):
+            await made.venue.find(SYMBOL, "nobody")
+
+
+# Nonces
+
+
+@on_jumping_time
+async def test_requests_at_the_same_moment_all_arrive_with_rising_nonces(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        before = len(made.wire.asked)
+        ids = [f"rest{index}" for index in range(4)]
+        asking = [made.venue.find(SYMBOL, name) for name in ids]
+        writing = [made.venue.create(body(name, "buy", "limit", "0.01", "40000")) for name in ids]
+        await asyncio.gather(*asking, *writing, made.venue.open_orders(), made.venue.balances())
+        signed = [int(one.params["nonce"]) for one in made.wire.asked[before:]]
+        assert signed == sorted(set(signed))
+
+
+async def test_a_write_goes_before_what_waits_and_no_question_leaves_beside_it():
+    turns, told = Turns(), []
+    answered, written = asyncio.Event(), asyncio.Event()
+
+    async def ask(name, until):
+        async with turns.asking():
+            told.append(name)
+            await until.wait()
+
+    async def write():
+        async with turns.writing():
+            told.append("write")
+            await written.wait()
+
+    under_way = asyncio.create_task(ask("question", answered))
+    await asyncio.sleep(0)
+    waits = asyncio.create_task(ask("later question", answered))
+    writes = asyncio.create_task(write())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert told == ["question", "write"]
+    answered.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert told == ["question", "write"]
+    written.set()
+    await asyncio.gather(under_way, waits, writes)
+    assert told == ["question", "write", "later question"]
