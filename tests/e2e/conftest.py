@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from guardian_core.storage import migrations
 from guardian_core.storage.database import open_database
 from guardian_core.storage.inline import InlineDatabase
 from tests.support.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from tests.e2e.exchange_house import ExchangeHouse
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +52,33 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = open_database(database_url, clock=SystemClock())
     yield opened
     await opened.close()
+
+
+VENUES = ("binance", "binanceusdm")
+"""Exchanges that the main scenarios are played on."""
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(v, marks=pytest.mark.xdist_group(f"exchange {v}")) for v in VENUES],
+)
+def started_exchange_house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[ExchangeHouse]":
+    from tests.e2e.exchange_house import exchange_house  # noqa: PLC0415 - ccxt loads slowly
+
+    with exchange_house(request.param, tmp_path_factory.mktemp(request.param)) as house:
+        yield house
+
+
+@pytest.fixture
+def exchange(
+    started_exchange_house: "ExchangeHouse",
+) -> "Iterator[ExchangeHouse]":
+    """A `guardian up` that runs, whatever the test before did to it."""
+    started_exchange_house.installation.ensure_running()
+    yield started_exchange_house
+    print(started_exchange_house.installation.logs())
 
 
 @pytest.fixture

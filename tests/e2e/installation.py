@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -271,6 +271,16 @@ class Installation:
         )
         return self.read(lambda session: session.scalars(query).one_or_none())
 
+    def states(self, account: str) -> list[WebhookState]:
+        """Of all lanes of an account, closed ones too, as they were made."""
+        query = (
+            select(WebhookState)
+            .join(Lane, Lane.id == WebhookState.lane_id)
+            .where(Lane.account_name == account)
+            .order_by(WebhookState.created_at)
+        )
+        return self.read(lambda session: list(session.scalars(query)))
+
     def trades(self, account: str, **columns: Any) -> list[Trade]:
         query = select(Trade).filter_by(account_name=account, **columns).order_by(Trade.created_at)
         return self.read(lambda session: list(session.scalars(query)))
@@ -296,15 +306,17 @@ def _rows(connection: Connection, table: str) -> list[str]:
     return sorted(str(dict(row)) for row in found.mappings())
 
 
-def one_machine(home: Path, accounts: Mapping[str, AccountSpec]) -> Installation:
-    """`guardian up`, not started yet."""
+def one_machine(
+    home: Path, accounts: Mapping[str, AccountSpec], guardian: Sequence[str] = ()
+) -> Installation:
+    """`guardian up`, not started yet. `guardian`: what runs instead of the console script."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database_url = f"sqlite:///{home / 'guardian.db'}"
     ports = {"receiver": free_port(), "gateway": free_port()}
     installation = Installation(
         "one machine", home, database_url, ports, _prepared(database_url, accounts)
     )
-    command = [_program("guardian"), "up", "--home", str(home)]
+    command = [*(guardian or (_program("guardian"),)), "up", "--home", str(home)]
     command += ["--port", str(ports["receiver"]), "--gateway-port", str(ports["gateway"])]
     environment = _environment(
         INSTALLATION=INSTALLATION, LOG_FORMAT="json", GATEWAY_TOKEN=GATEWAY_TOKEN
