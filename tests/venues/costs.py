@@ -63,6 +63,14 @@ TARIFFS = {
         },
     ),
     # Five a second for positions, ten for orders, of each account.
+    "bitget": _by_call(
+        {
+            "GET /api/v2/spot/account/assets": 600,
+            "GET /api/v2/spot/trade/unfilled-orders": 1200,
+            "GET /api/v2/spot/trade/current-plan-order": 1200,
+            "GET /api/v2/spot/market/tickers": 1200,
+        }
+    ),
     "bitgetswap": _by_call(
         {
             "GET /api/v2/mix/position/all-position": 300,

@@ -10,6 +10,7 @@ from guardian_core.accounts import Environment, MarginMode
 from guardian_core.domain.errors import CallerError, Rejected
 from guardian_core.domain.orders import TriggerBasis
 from guardian_gateway.venues.bitget import BitgetSwap
+from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from tests.support.paper import body
 from tests.venues import loop
@@ -45,6 +46,16 @@ async def sent(made: Any, writing: Any) -> list[tuple[str, dict[str, Any]]]:
 async def bought(made, quantity="0.1"):
     await made.venue.create(body("in", "buy", "market", quantity))
 
+
+SPOT_ORDER = "POST /api/v2/spot/trade/place-order"
+SPOT_PLAN = "POST /api/v2/spot/trade/place-plan-order"
+SPOT_CANCEL = "POST /api/v2/spot/trade/cancel-order"
+SPOT_CANCEL_PLAN = "POST /api/v2/spot/trade/cancel-plan-order"
+SPOT_LOOK = "GET /api/v2/spot/trade/orderInfo"
+SPOT_PRICE = "GET /api/v2/spot/market/tickers"
+SPOT_OPEN = "GET /api/v2/spot/trade/unfilled-orders"
+SPOT_WAITING = "GET /api/v2/spot/trade/current-plan-order"
+SPOT_PAST = "GET /api/v2/spot/trade/history-plan-order"
 
 PLAIN = {"symbol": "BTCUSDT", **PRODUCT, **COIN, "marginMode": "crossed", "clientOid": "an-id"}
 PROTECTIVE = {"symbol": "BTCUSDT", **PRODUCT, **COIN, "executePrice": "0", "clientOid": "an-id"}
@@ -194,7 +205,7 @@ async def test_a_plan_of_a_type_that_nobody_remembers_is_tried_as_both(tmp_path)
         ref = (await made.venue.create(leg)).ref
         # As after a restart.
         assert isinstance(made.venue, BitgetSwap)
-        made.venue._kinds.clear()
+        made.venue._kinds = Recent()
         asked = await sent(made, made.venue.cancel(ref))
         assert [(call, params["planType"]) for call, params in asked] == [
             (CANCEL_PLAN, "loss_plan"),
@@ -284,6 +295,142 @@ async def test_a_margin_mode_that_may_not_change_now_is_a_refusal(tmp_path):
 @on_jumping_time
 async def test_an_order_of_another_shape_is_never_sent(order, tmp_path):
     async with rig("bitgetswap", tmp_path, loop.clock()) as made:
+        with pytest.raises(CallerError, match="is not sent a"):
+            await made.venue.create(order)
+        assert made.wire.asked == []
+
+
+# Spot
+
+SPOT_PLAIN = {"symbol": "BTCUSDT", "clientOid": "an-id"}
+
+SPOT_SHAPES = {
+    "a market entry: bounded, for coins and not for money": (
+        body("an-id", "buy", "market", "0.010"),
+        SPOT_ORDER,
+        {
+            **SPOT_PLAIN,
+            "side": "buy",
+            "orderType": "limit",
+            "force": "ioc",
+            "price": "43430",
+            "size": "0.01",
+        },
+    ),
+    "a limit entry": (
+        body("an-id", "buy", "limit", "0.01", "42000.10"),
+        SPOT_ORDER,
+        {
+            **SPOT_PLAIN,
+            "side": "buy",
+            "orderType": "limit",
+            "force": "gtc",
+            "price": "42000.1",
+            "size": "0.01",
+        },
+    ),
+    "an exit": (
+        body("an-id", "sell", "market", "0.01"),
+        SPOT_ORDER,
+        {**SPOT_PLAIN, "side": "sell", "orderType": "market", "force": "gtc", "size": "0.01"},
+    ),
+    "a stop-loss": (
+        body("an-id", "sell", "stop_loss", "0.01", "42000"),
+        SPOT_PLAN,
+        {
+            **SPOT_PLAIN,
+            "side": "sell",
+            "triggerPrice": "42000",
+            "triggerType": "fill_price",
+            "orderType": "market",
+            "planType": "amount",
+            "size": "0.01",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("order", "call", "params"), SPOT_SHAPES.values(), ids=SPOT_SHAPES)
+@on_jumping_time
+async def test_each_spot_order_is_sent_word_for_word(order, call, params, tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await bought(made)
+        now_ms = made.wire.now_ms()
+        asked = await sent(made, made.venue.create(order))
+        ((written, told),) = [one for one in asked if one[0].startswith("POST")]
+        if call == SPOT_ORDER:
+            assert abs(int(told.pop("requestTime")) - now_ms) < 50
+            assert told.pop("receiveWindow") == "3000"
+        assert (written, told) == (call, params)
+        # The price comes first where it counts, and after a stop once more.
+        others = [name for name, _ in asked if name != call]
+        if call == SPOT_PLAN:
+            assert others == [SPOT_PRICE, SPOT_PRICE]
+        else:
+            assert others == [*([SPOT_PRICE] if "ioc" in params.values() else []), SPOT_LOOK]
+
+
+@on_jumping_time
+async def test_a_spot_cancel_names_the_order_by_number_or_else_by_its_id(tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await bought(made)
+        limit = body("rest", "buy", "limit", "0.01", "40000")
+        stop = body("sl", "sell", "stop_loss", "0.01", "42000")
+        for order, call, symbol in (
+            (limit, SPOT_CANCEL, {"symbol": "BTCUSDT"}),
+            (stop, SPOT_CANCEL_PLAN, {}),
+        ):
+            ref = (await made.venue.create(order)).ref
+            (first, *_) = await sent(made, made.venue.cancel(ref))
+            assert first == (call, {**symbol, "orderId": ref.venue_order_id})
+            again = replace(order, client_order_id=f"{order.client_order_id}2")
+            ref = replace((await made.venue.create(again)).ref, venue_order_id="")
+            (first, *_) = await sent(made, made.venue.cancel(ref))
+            assert first == (call, {**symbol, "clientOid": again.client_order_id})
+        assert await made.venue.open_orders() == []
+
+
+@on_jumping_time
+async def test_spot_plans_are_listed_before_plain_orders(tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await bought(made)
+        where = {"symbol": "BTCUSDT"}
+        assert await sent(made, made.venue.open_orders()) == [
+            (SPOT_WAITING, {**where, **FULL}),
+            (SPOT_OPEN, FULL),
+        ]
+        await made.venue.create(body("sl", "sell", "stop_loss", "0.01", "42000"))
+        # What a plan is meant for, only the price tells.
+        assert await sent(made, made.venue.open_orders(SYMBOL)) == [
+            (SPOT_WAITING, {**where, **FULL}),
+            (SPOT_PRICE, where),
+            (SPOT_OPEN, {**where, **FULL}),
+        ]
+
+
+@on_jumping_time
+async def test_a_spot_id_is_sought_in_all_three_places_before_it_is_unknown(tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await bought(made)
+        asked = await sent(made, made.venue.find(SYMBOL, "nobody"))
+        assert sorted(call for call, _ in asked) == sorted((SPOT_WAITING, SPOT_PAST, SPOT_LOOK))
+        told = dict(asked)
+        assert told[SPOT_LOOK] == {"clientOid": "nobody"}
+        span = int(told[SPOT_PAST]["endTime"]) - int(told[SPOT_PAST]["startTime"])
+        assert 89 < span / 86_400_000 <= 90
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        body("x", "sell", "take_profit", "0.01", "45000"),
+        body("x", "sell", "stop_loss", "0.01", "42000", reduce_only=True),
+        body("x", "sell", "market", "0.01", reduce_only=True),
+    ],
+)
+@on_jumping_time
+async def test_a_spot_order_of_another_shape_is_never_sent(order, tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
         with pytest.raises(CallerError, match="is not sent a"):
             await made.venue.create(order)
         assert made.wire.asked == []

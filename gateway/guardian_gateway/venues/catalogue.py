@@ -98,6 +98,16 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         " 60 and 20 in 2 s, every 3 s: 10 % at most, whatever the symbols",
         passphrase=True,
     ),
+    "bitget": VenueFacts(
+        title="Bitget spot",
+        market=MarketKind.SPOT,
+        practice=(Environment.DEMO,),
+        trigger_bases=(TriggerBasis.LAST,),
+        rate=Rate(per_second=8, capacity=10),
+        poll="1 call for balances, of 10 a second, and 1 for plain orders and 2 for each symbol in"
+        " use, of 20 a second each, every 3 s: 5 % with 3 symbols",
+        passphrase=True,
+    ),
     "bitgetswap": VenueFacts(
         title="Bitget USDT futures",
         market=MarketKind.LINEAR,

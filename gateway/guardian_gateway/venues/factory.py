@@ -24,6 +24,7 @@ ADAPTERS: Mapping[str, str] = {
     "kraken": "kraken:KrakenSpot",
     "krakenfutures": "kraken:KrakenFutures",
     "okxswap": "okx:OkxSwap",
+    "bitget": "bitget:BitgetSpot",
     "bitgetswap": "bitget:BitgetSwap",
 }
 """Module and class of each exchange's adapter."""

@@ -1,6 +1,7 @@
-"""Bitget's USDT futures under test."""
+"""Bitget's two markets under test."""
 
-from guardian_gateway.venues.bitget import BitgetSwap, swap
+from guardian_gateway.venues.bitget import BitgetSpot, BitgetSwap, spot, swap
+from tests.venues.fake.bitget_spot import FakeBitgetSpot
 from tests.venues.fake.bitget_swap import FakeSwap
 from tests.venues.families.under_test import OwnWords, UnderTest
 
@@ -14,6 +15,18 @@ STRANGE = {"state": "SOMETHING_NEW"}
 PAGE = "guardian_gateway.venues.bitget.shared.PAGE"
 
 UNDER_TEST = {
+    "bitget": UnderTest(
+        BitgetSpot,
+        spot.WIRING,
+        FakeBitgetSpot,
+        order="POST /api/v2/spot/trade/place-order",
+        leg="POST /api/v2/spot/trade/place-plan-order",
+        cancel="POST /api/v2/spot/trade/cancel-plan-order",
+        words=WORDS,
+        strange={"status": "SOMETHING_NEW"},
+        page=PAGE,
+        listings="GET /api/v2/spot/public/symbols",
+    ),
     "bitgetswap": UnderTest(
         BitgetSwap,
         swap.WIRING,

@@ -143,10 +143,11 @@ def as_taken(body: OrderBody, ack: Taken) -> VenueOrder:
     )
 
 
-def seen(answer: Any, read: Callable[[Row], VenueOrder]) -> VenueOrder:
-    """An order that was just taken. Raises Ambiguous where it is none that we know."""
+def seen(answer: Any, read: Callable[[Any], T]) -> T:
+    """What `read` makes of an order that was just taken. Raises Ambiguous where it is none that we
+    know."""
     try:
-        return read(row(data(answer)))
+        return read(answer)
     except Strange as error:
         raise Ambiguous(f"the order was taken, and then shown as: {error}") from None
 
@@ -154,6 +155,7 @@ def seen(answer: Any, read: Callable[[Row], VenueOrder]) -> VenueOrder:
 async def read_back(order: VenueOrder, look: Callable[[], Awaitable[VenueOrder]]) -> VenueOrder:
     """A plain order that was just taken, with what it has filled if that shows by now: a market
     order is looked at until it is over, for a moment."""
+    ends_at_once = order.type is OrderType.MARKET
     for pause_s in LOOKS_AFTER_S:
         await asyncio.sleep(pause_s)
         try:
@@ -162,7 +164,7 @@ async def read_back(order: VenueOrder, look: Callable[[], Awaitable[VenueOrder]]
             continue
         except Unavailable:
             return order
-        if order.status.is_terminal or order.type is not OrderType.MARKET:
+        if order.status.is_terminal or not ends_at_once:
             return order
     return order
 

@@ -24,6 +24,7 @@ from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, OrderT
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
 from guardian_gateway.venues.bitget import swap_words as words
 from guardian_gateway.venues.bitget.codes import TABLE, read_code, read_time_ms
+from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
     WINDOW,
     as_taken,
@@ -48,7 +49,7 @@ from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
-from guardian_gateway.venues.exchange.reading import Row, number, row, rows
+from guardian_gateway.venues.exchange.reading import Row, number, rows
 from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
@@ -89,8 +90,8 @@ class BitgetSwap:
         self._account = Account(self._client, around.clock, around.margin_mode)
         self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
         self._names = OrderNames(self._read_name)
-        self._kinds: dict[str, OrderType] = {}
-        """Of waiting plans, by each of their ids."""
+        self._kinds: Recent[OrderType] = Recent()
+        """Of plans that were seen waiting, by each of their ids."""
         self._margin_mode = around.margin_mode
 
     def capabilities(self) -> Capabilities:
@@ -116,9 +117,8 @@ class BitgetSwap:
     async def open_orders(self, symbol: str | None = None) -> Sequence[VenueOrder]:
         which = {"symbol": symbol} if symbol is not None else {}
         plans = await self._plans("Pending", which)
-        if symbol is None:
-            self._kinds.clear()
-        self._kinds |= {name: plan.type for plan in plans for name in _ids(plan.ref)}
+        for plan in plans:
+            self._note(plan)
         plain_ones = await self._listed(
             "privateMixGetV2MixOrderOrdersPending", {**words.PRODUCT, **which}, words.plain_order
         )
@@ -183,7 +183,7 @@ class BitgetSwap:
         )
         order = as_taken(body, ack)
         check_is_of(order, body)
-        self._kinds |= dict.fromkeys(_ids(order.ref), order.type)
+        self._note(order)
         return order
 
     async def _create_plain(self, body: OrderBody) -> VenueOrder:
@@ -199,7 +199,7 @@ class BitgetSwap:
         which = {"symbol": body.symbol, **words.PRODUCT, "orderId": ack.order_id}
         return await read_back(
             order,
-            lambda: self._client.read(_DETAIL, which, lambda a: seen(a, words.plain_order)),
+            lambda: self._client.read(_DETAIL, which, lambda a: seen(a, words.one_order)),
         )
 
     async def create_pair(
@@ -225,7 +225,7 @@ class BitgetSwap:
     async def _cancel_plan(self, order: OrderRef, which: Mapping[str, str]) -> None:
         """A cancel must name the plan's type. One that this process has not seen is tried as a
         stop-loss, then as a take-profit."""
-        known = next((self._kinds[name] for name in _ids(order) if name in self._kinds), None)
+        known = next(filter(None, map(self._kinds.get, _ids(order))), None)
         kinds = (OrderType.STOP_LOSS, OrderType.TAKE_PROFIT) if known is None else (known,)
         for kind in kinds:
             try:
@@ -257,6 +257,10 @@ class BitgetSwap:
         await self._client.close()
 
     # Details
+
+    def _note(self, plan: VenueOrder) -> None:
+        for name in _ids(plan.ref):
+            self._kinds.note(name, plan.type)
 
     async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
         return await self._client.read(
@@ -296,11 +300,7 @@ class BitgetSwap:
 
     async def _plain(self, which: Mapping[str, str]) -> VenueOrder | None:
         try:
-            return await self._client.read(
-                _DETAIL,
-                {**words.PRODUCT, **which},
-                lambda answer: words.plain_order(row(data(answer))),
-            )
+            return await self._client.read(_DETAIL, {**words.PRODUCT, **which}, words.one_order)
         except OrderGone:
             return None
 

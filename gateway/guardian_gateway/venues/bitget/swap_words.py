@@ -143,6 +143,11 @@ def cancelled_plan(answer: Any, which: Mapping[str, str]) -> None:
         raise Strange("the answer to a cancel does not name its order")
 
 
+def one_order(answer: Any) -> VenueOrder:
+    """The plain order that a question named."""
+    return plain_order(row(data(answer)))
+
+
 def plain_order(source: Row) -> VenueOrder:
     filled = number(source, "baseVolume")
     return VenueOrder(
