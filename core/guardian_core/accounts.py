@@ -147,5 +147,5 @@ class AccountSpec(SpecModel):
         )
 
 
-SPOT_VENUES = frozenset({"binance", "bitget", "bybit", "kraken"})
+SPOT_VENUES = frozenset({"binance", "bitget", "bybit", "kraken", "okx"})
 """Exchanges that are traded as spot markets; all others trade linear contracts."""

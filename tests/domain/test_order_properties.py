@@ -40,7 +40,7 @@ derivations = st.tuples(
 def test_an_id_is_derived_short_alphanumeric_and_ours(inputs):
     one = leg_order_id(*inputs)
     assert one == leg_order_id(*inputs)
-    assert len(one) == CLIENT_ORDER_ID_LENGTH <= 28
+    assert len(one) == CLIENT_ORDER_ID_LENGTH <= 18
     assert set(one) <= set(LETTERS)
     assert belongs_to(inputs[0], one)
 
@@ -63,7 +63,7 @@ def test_revision_and_attempt_are_not_run_together(inputs, revision, attempt):
 def test_one_webhook_has_one_entry_id(installation, webhook, other):
     one = entry_order_id(installation, webhook)
     assert one == entry_order_id(installation, webhook)
-    assert len(one) <= 28
+    assert len(one) <= 18
     assert set(one) <= set(LETTERS)
     assert (one == entry_order_id(installation, other)) is (webhook == other)
 

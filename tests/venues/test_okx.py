@@ -1,11 +1,14 @@
 """What is OKX's own: writes that are only taken, lists without what triggered, account modes."""
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardian_core.accounts import Environment, MarginMode
 from guardian_core.domain.errors import (
@@ -20,19 +23,18 @@ from guardian_core.domain.errors import (
 from guardian_core.domain.orders import OrderSide, OrderStatus, OrderType, TriggerBasis
 from guardian_gateway.venues.exchange.checks import Finding
 from guardian_gateway.venues.exchange.surroundings import Surroundings
-from guardian_gateway.venues.okx import words
+from guardian_gateway.venues.okx import pairs, words
 from guardian_gateway.venues.port import VenueOrder
 from tests.support.paper import body
 from tests.venues import loop
 from tests.venues.families import okx
 from tests.venues.loop import on_jumping_time
-from tests.venues.rigs import DERIVATIVES, SYMBOL, rig, stored_keys
+from tests.venues.rigs import SYMBOL, rig, stored_keys
 
 D = Decimal
 JSON = {"Content-Type": "application/json"}
 BUY = body("in", "buy", "market", "0.1")
 each_market = pytest.mark.parametrize("name", list(okx.UNDER_TEST))
-SWAPS = [name for name in okx.UNDER_TEST if name in DERIVATIVES]
 
 
 def leg(made, name="sl", kind="stop_loss", level="42000", quantity="0.05"):
@@ -306,10 +308,139 @@ async def test_an_instrument_that_is_not_traded_here_keeps_its_name(name, tmp_pa
         assert (listed.ref.symbol, listed.quantity) == ("BTC-USD-SWAP", D(3))
 
 
+# Spot: two orders of ours in one of OKX
+
+
+def ids(stop, profit):
+    return pairs.pair_name(stop, profit), pairs.names_of(pairs.pair_name(stop, profit))
+
+
+def test_a_pairs_one_id_carries_both_of_ours():
+    stop, profit = "guardnabcdefghijkl", "guardn234567mnopqr"
+    assert ids(stop, profit) == ("guardnabcdefghijklT234567mnopqr", (stop, profit))
+    # Ids that do not start alike, or are short.
+    for one, other in (
+        ("sl", "tp"),
+        ("guardna", "otherinstall"),
+        ("guardn", "x"),
+        ("guard", "guard"),
+    ):
+        name, read = ids(one, other)
+        assert name == f"{one}X{other}"
+        assert read == (one, other)
+    assert ids("guardn", "guardnab") == ("guardnTab", ("guardn", "guardnab"))
+
+
+@given(
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=18),
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=18),
+)
+def test_whatever_fits_comes_back(stop, profit):
+    try:
+        name, read = ids(stop, profit)
+    except CallerError:
+        assert len(stop) + len(profit) > 25
+        return
+    assert len(name) <= 32
+    assert name.isalnum()
+    assert read == (stop, profit)
+
+
+@pytest.mark.parametrize(("stop", "profit"), [("a" * 28, "a" * 28), ("Sl", "tp"), ("s-l", "tp")])
+def test_ids_that_no_name_can_carry_are_refused(stop, profit):
+    with pytest.raises(CallerError):
+        pairs.pair_name(stop, profit)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", "byhand", "byHand", "aTbTc", "abTc", "X", "Xtp", "slX", "aXbTc"]
+)
+def test_somebody_elses_name_is_no_pair_of_ours(name):
+    assert pairs.names_of(name) is None
+
+
+@asynccontextmanager
+async def paired(tmp_path, **rules):
+    async with rig("okx", tmp_path, loop.clock(), **own_rules("okx", **rules)) as made:
+        await made.venue.create(BUY)
+        stop, profit = leg(made), leg(made, "tp", "take_profit", "45000")
+        yield made, await made.venue.create_pair(stop, profit)
+
+
+@pytest.mark.parametrize(
+    ("price", "acts", "over"),
+    [("41900", "sl", "tp"), ("45100", "tp", "sl")],
+    ids=["stop", "profit"],
+)
+@on_jumping_time
+async def test_one_leg_acts_and_the_other_is_over(price, acts, over, tmp_path):
+    async with paired(tmp_path) as (made, pair):
+        made.set_price(price)
+        done, rest = await found_as(made, acts), await found_as(made, over)
+        assert (done.status, done.filled_quantity) == (OrderStatus.CLOSED, D("0.05"))
+        assert (rest.status, rest.filled_quantity) == (OrderStatus.CANCELLED, D(0))
+        assert rest.child_id is None
+        assert {done.ref, rest.ref} == {order.ref for order in pair}
+        assert await made.venue.open_orders() == []
+        (sold,) = [f for f in await made.venue.fills(SYMBOL) if f.side is OrderSide.SELL]
+        assert (sold.client_order_id, sold.venue_order_id) == (acts, done.child_id)
+
+
+@on_jumping_time
+async def test_a_pair_whose_leg_is_at_work_shows_that_leg_alone(tmp_path):
+    async with paired(tmp_path, child_waits=True) as (made, pair):
+        made.set_price("41900")
+        (listed,) = await made.venue.open_orders()
+        assert listed.ref == pair[0].ref
+        assert listed.child_id
+        assert (await found_as(made, "tp")).status is OrderStatus.CANCELLED
+
+
+@on_jumping_time
+async def test_a_leg_that_was_taken_out_of_its_pair_is_missing_and_the_other_stands(tmp_path):
+    """As on OKX's own page, where either level can be deleted."""
+    async with paired(tmp_path) as (made, _):
+        shown = made.wire.shown_algo
+        made.wire.shown_algo = lambda *of: shown(*of) | {"slTriggerPx": "", "slOrdPx": ""}
+        (listed,) = await made.venue.open_orders()
+        assert listed.ref.client_order_id == "tp"
+        assert await made.venue.find(SYMBOL, "sl") is None
+        assert await found_as(made, "tp") == listed
+
+
+@on_jumping_time
+async def test_a_pair_is_found_after_a_restart_by_the_id_of_either_leg(tmp_path):
+    async with paired(tmp_path) as (made, pair):
+        keys = stored_keys(tmp_path, made.wire.key, made.wire.secret, made.wire.passphrase)
+        around = Surroundings(Environment.LIVE, keys, made.clock, elsewhere=made.wire.url)
+        again = okx.UNDER_TEST["okx"].adapter(around)
+        try:
+            for order in pair:
+                found = await again.find(SYMBOL, order.ref.client_order_id)
+                assert found is not None
+                assert (found.ref, found.pair_id) == (order.ref, order.pair_id)
+            assert await again.find("ETHUSDT", "sl") is None
+            await again.cancel(replace(pair[1].ref, venue_order_id=""))
+            for order in pair:
+                found = await again.find(SYMBOL, order.ref.client_order_id)
+                assert found is not None
+                assert found.status is OrderStatus.CANCELLED
+        finally:
+            await again.close()
+
+
+@pytest.mark.parametrize("level", ["3", "4"])
+@on_jumping_time
+async def test_an_account_that_trades_spot_on_margin_is_found(level, tmp_path):
+    async with rig("okx", tmp_path, loop.clock(), level=level) as made:
+        found = await findings(made)
+        assert not found["trading"].ok
+        assert "trades spot on margin only: switch it to" in found["trading"].found
+        with pytest.raises(Rejected):
+            await made.venue.create(BUY)
+
+
 # Swaps
-
-
-swaps = pytest.mark.parametrize("name", SWAPS)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tests.venues.rigs import SYMBOL, rig, stored_keys
 D = Decimal
 each_market = pytest.mark.parametrize("name", list(okx.UNDER_TEST))
 ORDER, ALGO = "POST /api/v5/trade/order", "POST /api/v5/trade/order-algo"
-INSTRUMENTS = {"okxswap": ("SWAP", "BTC-USDT-SWAP")}
+INSTRUMENTS = {"okxswap": ("SWAP", "BTC-USDT-SWAP"), "okx": ("SPOT", "BTC-USDT")}
 PENDING_ALGOS = "GET /api/v5/trade/orders-algo-pending"
 LISTS = [
     (PENDING_ALGOS, {"ordType": "conditional,oco"}),
@@ -128,6 +128,141 @@ async def test_each_order_on_a_swap_is_sent_word_for_word(order, params, tmp_pat
                 (ORDER, everywhere | params),
                 ("GET /api/v5/trade/order", look),
             ]
+
+
+SPOT_SHAPES = {
+    "a market entry": (
+        body("anid", "buy", "market", "0.010"),
+        {
+            "side": "buy",
+            "ordType": "market",
+            "sz": "0.01",
+            "tgtCcy": "base_ccy",
+            "banAmend": True,
+            "clOrdId": "anid",
+        },
+    ),
+    "a limit entry": (
+        body("anid", "buy", "limit", "0.015", "40000.10"),
+        {"side": "buy", "ordType": "limit", "sz": "0.015", "px": "40000.1", "clOrdId": "anid"},
+    ),
+    "an exit": (
+        body("anid", "sell", "market", "0.01"),
+        {
+            "side": "sell",
+            "ordType": "market",
+            "sz": "0.01",
+            "tgtCcy": "base_ccy",
+            "banAmend": True,
+            "clOrdId": "anid",
+        },
+    ),
+    "a lone stop-loss": (
+        body("anid", "sell", "stop_loss", "0.01", "42000"),
+        {
+            "side": "sell",
+            "ordType": "conditional",
+            "sz": "0.01",
+            "algoClOrdId": "anid",
+            "slTriggerPx": "42000",
+            "slTriggerPxType": "last",
+            "slOrdPx": "-1",
+        },
+    ),
+    "a lone take-profit": (
+        body("anid", "sell", "take_profit", "0.01", "45000"),
+        {
+            "side": "sell",
+            "ordType": "conditional",
+            "sz": "0.01",
+            "algoClOrdId": "anid",
+            "tpTriggerPx": "45000",
+            "tpTriggerPxType": "last",
+            "tpOrdPx": "-1",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("order", "params"), SPOT_SHAPES.values(), ids=SPOT_SHAPES)
+@on_jumping_time
+async def test_each_order_on_spot_is_sent_word_for_word(order, params, tmp_path):
+    everywhere = {"instId": "BTC-USDT", "tdMode": "cash"}
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        await bought(made)
+        asked = await sent(made, made.venue.create(order))
+        if order.type.is_conditional:
+            assert asked == [(ALGO, everywhere | params)]
+        else:
+            look = {"instId": "BTC-USDT", "clOrdId": "anid"}
+            assert asked == [(ORDER, everywhere | params), ("GET /api/v5/trade/order", look)]
+
+
+@on_jumping_time
+async def test_a_spot_pair_is_one_order_word_for_word(tmp_path):
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        await bought(made)
+        stop = body("guardnabcdefghijkl", "sell", "stop_loss", "0.01", "42000")
+        profit = body("guardnmnopqrstuvwx", "sell", "take_profit", "0.01", "45000")
+        assert await sent(made, made.venue.create_pair(stop, profit)) == [
+            (
+                ALGO,
+                {
+                    "instId": "BTC-USDT",
+                    "tdMode": "cash",
+                    "side": "sell",
+                    "ordType": "oco",
+                    "sz": "0.01",
+                    "algoClOrdId": "guardnabcdefghijklTmnopqrstuvwx",
+                    "slTriggerPx": "42000",
+                    "slTriggerPxType": "last",
+                    "slOrdPx": "-1",
+                    "tpTriggerPx": "45000",
+                    "tpTriggerPxType": "last",
+                    "tpOrdPx": "-1",
+                },
+            )
+        ]
+
+
+@on_jumping_time
+async def test_either_leg_of_a_pair_cancels_the_one_order(tmp_path):
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        await bought(made)
+        pair = (leg(made, "sl", "stop_loss", "42000"), leg(made, "tp", "take_profit", "45000"))
+        for index in (0, 1):
+            order = (await made.venue.create_pair(*pair))[index]
+            asked = await sent(made, made.venue.cancel(order.ref))
+            which = {"instId": "BTC-USDT", "algoId": order.pair_id}
+            assert asked[0] == ("POST /api/v5/trade/cancel-algos", [which])
+            assert await made.venue.open_orders() == []
+
+
+@on_jumping_time
+async def test_the_other_questions_on_spot_are_word_for_word(tmp_path):
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        await bought(made)
+        assert await sent(made, made.venue.balances()) == [("GET /api/v5/account/balance", {})]
+        assert await sent(made, made.venue.price(SYMBOL)) == [
+            ("GET /api/v5/market/ticker", {"instId": "BTC-USDT"})
+        ]
+        assert await sent(made, made.venue.positions()) == []
+
+
+@on_jumping_time
+async def test_what_is_no_pair_of_sells_is_never_sent(tmp_path):
+    stop = body("sl", "sell", "stop_loss", "0.01", "42000")
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        for profit in (
+            body("tp", "sell", "take_profit", "0.02", "45000"),
+            body("tp", "buy", "take_profit", "0.01", "45000"),
+            body("tp", "sell", "limit", "0.01", "45000"),
+        ):
+            with pytest.raises(CallerError):
+                await made.venue.create_pair(stop, profit)
+        with pytest.raises(CallerError, match="conditional buy"):
+            await made.venue.create(body("sl", "buy", "stop_loss", "0.01", "44000"))
+        assert [one for one in made.wire.asked if one.method == "POST"] == []
 
 
 @on_jumping_time
@@ -335,6 +470,8 @@ async def test_the_other_questions_on_swaps_are_word_for_word(tmp_path):
         ("okxswap", body("x", "sell", "stop_loss", "0.01", "42000")),
         ("okxswap", body("x", "sell", "take_profit", "0.01", "45000")),
         ("okxswap", body("x", "sell", "limit", "0.01", "45000", reduce_only=True)),
+        ("okx", body("x", "sell", "market", "0.01", reduce_only=True)),
+        ("okx", body("x", "sell", "stop_loss", "0.01", "42000", reduce_only=True)),
     ],
 )
 @on_jumping_time

@@ -126,9 +126,9 @@ class OrderRef:
 
 
 INSTALLATION_LENGTH = 6
-_HASH_LENGTH = 22
+_HASH_LENGTH = 12
 CLIENT_ORDER_ID_LENGTH = INSTALLATION_LENGTH + _HASH_LENGTH
-"""28 alphanumerics: what nearly every venue takes as it is."""
+"""18 alphanumerics: what every venue takes as it is, and two of which fit in one id of OKX."""
 
 
 def leg_order_id(installation: str, state_id: UUID, role: Role, revision: int, attempt: int) -> str:

@@ -88,6 +88,16 @@ EXCHANGES: Mapping[str, VenueFacts] = {
         poll="2 for positions and 2 for all orders, every 3 s; of 500 in 10 s: 3 % whatever the"
         " symbols",
     ),
+    "okx": VenueFacts(
+        title="OKX spot",
+        market=MarketKind.SPOT,
+        practice=(Environment.DEMO,),
+        trigger_bases=(TriggerBasis.LAST,),
+        rate=Rate(per_second=8, capacity=15),
+        poll="1 call for balances, of 10 in 2 s, and 1 for plain and 3 for conditional orders, of"
+        " 60 and 20 in 2 s, every 3 s: 10 % at most, whatever the symbols",
+        passphrase=True,
+    ),
     "okxswap": VenueFacts(
         title="OKX linear perpetual swaps",
         market=MarketKind.LINEAR,

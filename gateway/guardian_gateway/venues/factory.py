@@ -23,6 +23,7 @@ ADAPTERS: Mapping[str, str] = {
     "bybitlinear": "bybit:BybitLinear",
     "kraken": "kraken:KrakenSpot",
     "krakenfutures": "kraken:KrakenFutures",
+    "okx": "okx:OkxSpot",
     "okxswap": "okx:OkxSwap",
     "bitget": "bitget:BitgetSpot",
     "bitgetswap": "bitget:BitgetSwap",

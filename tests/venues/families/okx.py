@@ -1,7 +1,8 @@
-"""OKX swaps under test."""
+"""OKX spot and swaps under test."""
 
-from guardian_gateway.venues.okx import OkxSwap
+from guardian_gateway.venues.okx import OkxSpot, OkxSwap
 from guardian_gateway.venues.okx.codes import WIRING
+from tests.venues.fake.okx_spot import FakeOkxSpot
 from tests.venues.fake.okx_swap import FakeOkxSwap
 from tests.venues.families.under_test import OwnWords, UnderTest
 
@@ -28,5 +29,20 @@ UNDER_TEST = {
         listings="GET /api/v5/public/instruments",
         has_notional=False,
         contract_size=FakeOkxSwap.size,
+    ),
+    "okx": UnderTest(
+        OkxSpot,
+        WIRING,
+        FakeOkxSpot,
+        order="POST /api/v5/trade/order",
+        leg="POST /api/v5/trade/order-algo",
+        pair="POST /api/v5/trade/order-algo",
+        cancel="POST /api/v5/trade/cancel-algos",
+        words=WORDS,
+        strange=STRANGE,
+        page=PAGE,
+        listings="GET /api/v5/public/instruments",
+        has_notional=False,
+        pair_has_one_id=True,
     ),
 }

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from guardian_core.domain.errors import Ambiguous, CallerError, OrderGone
 from guardian_core.domain.money import Instrument
-from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, OrderType, Role
+from guardian_core.domain.orders import OrderBody, OrderRef, OrderType, Role
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
 from guardian_gateway.venues.binance import spot_words as words
 from guardian_gateway.venues.binance.codes import SPOT, read_code, read_time_ms
@@ -34,7 +34,7 @@ from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.interest import Interest
 from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.names import OrderNames
-from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
+from guardian_gateway.venues.exchange.orders import check_is_of, check_pair, one_of_ours
 from guardian_gateway.venues.exchange.reading import flag, number, row, rows
 from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
@@ -140,7 +140,7 @@ class BinanceSpot:
     async def create_pair(
         self, stop_loss: OrderBody, take_profit: OrderBody
     ) -> Sequence[VenueOrder]:
-        _check_pair(stop_loss, take_profit)
+        check_pair(stop_loss, take_profit, (OrderType.TAKE_PROFIT, OrderType.LIMIT))
         self._interest.use(stop_loss.symbol)
         orders = await self._client.write(
             "privatePostOrderListOco", words.pair_request(stop_loss, take_profit), words.pair
@@ -205,21 +205,3 @@ class BinanceSpot:
     async def _read_name(self, symbol: str, order_id: str) -> str | None:
         order = await self._order(symbol, orderId=order_id)
         return order.ref.client_order_id if order is not None else None
-
-
-def _check_pair(stop_loss: OrderBody, take_profit: OrderBody) -> None:
-    """Raises CallerError for what is no pair of sells."""
-    alike = (stop_loss.symbol, stop_loss.side, stop_loss.quantity) == (
-        take_profit.symbol,
-        take_profit.side,
-        take_profit.quantity,
-    )
-    shaped = stop_loss.type is OrderType.STOP_LOSS and take_profit.type in (
-        OrderType.TAKE_PROFIT,
-        OrderType.LIMIT,
-    )
-    plain_ones = not stop_loss.reduce_only and not take_profit.reduce_only
-    if not (alike and shaped and plain_ones and stop_loss.side is OrderSide.SELL):
-        raise CallerError(
-            "pair", "is not a stop-loss and a take-profit of one sell", "sell the same quantity"
-        )

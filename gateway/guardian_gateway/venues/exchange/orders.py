@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from guardian_core.domain.errors import Ambiguous, CallerError
 from guardian_core.domain.money import EXACT, MAX_DIGITS_AFTER_POINT, plain
-from guardian_core.domain.orders import OrderBody, OrderType
+from guardian_core.domain.orders import OrderBody, OrderSide, OrderType
 from guardian_gateway.venues.port import VenueOrder
 
 FINEST = Decimal(1).scaleb(-MAX_DIGITS_AFTER_POINT)
@@ -16,6 +16,23 @@ def one_of_ours(body: OrderBody, allowed: Iterable[tuple[OrderType, bool]], venu
     if (body.type, body.reduce_only) not in allowed:
         shape = f"{body.type.value}{' reduce-only' if body.reduce_only else ''}"
         raise CallerError("type", f"{venue} is not sent a {shape} order", "see docs/venues.md")
+
+
+def check_pair(
+    stop_loss: OrderBody, take_profit: OrderBody, profit_types: Iterable[OrderType]
+) -> None:
+    """Raises CallerError for what is no pair of sells on spot."""
+    alike = (stop_loss.symbol, stop_loss.side, stop_loss.quantity) == (
+        take_profit.symbol,
+        take_profit.side,
+        take_profit.quantity,
+    )
+    shaped = stop_loss.type is OrderType.STOP_LOSS and take_profit.type in profit_types
+    plain_ones = not stop_loss.reduce_only and not take_profit.reduce_only
+    if not (alike and shaped and plain_ones and stop_loss.side is OrderSide.SELL):
+        raise CallerError(
+            "pair", "is not a stop-loss and a take-profit of one sell", "sell the same quantity"
+        )
 
 
 def check_is_of(order: VenueOrder, body: OrderBody) -> None:

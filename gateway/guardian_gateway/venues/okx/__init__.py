@@ -1,5 +1,6 @@
-"""OKX: linear perpetual swaps (`okxswap`) by its own endpoints."""
+"""OKX: linear perpetual swaps (`okxswap`) and spot (`okx`), by the same endpoints."""
 
+from guardian_gateway.venues.okx.spot import OkxSpot
 from guardian_gateway.venues.okx.swap import OkxSwap
 
-__all__ = ["OkxSwap"]
+__all__ = ["OkxSpot", "OkxSwap"]

@@ -5,12 +5,12 @@ opening a position, exists in Futures and multi-currency mode only; spot is trad
 (`cash`) in Spot and Futures mode only.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guardian_core.accounts import MarginMode
-from guardian_core.domain.errors import ConfigurationError
+from guardian_core.domain.errors import ConfigurationError, GuardianError, Unavailable
 from guardian_gateway.venues.exchange.checks import (
     Finding,
     trading_finding,
@@ -83,14 +83,27 @@ def _setup(answer: Any) -> Setup:
     )
 
 
-def key_findings(client: Client, setup: Setup) -> Sequence[Finding]:
-    """What the key may do. Play money cannot be withdrawn."""
-    found = [trading_finding("trade" in setup.permissions)]
-    if client.is_live:
-        # A key whose rights are not told may have all of them.
-        may = "withdraw" in setup.permissions or not setup.permissions
-        found.append(withdrawal_finding(may))
-    return found
+async def account_findings(
+    client: Client, check: Callable[[Setup], None] | None = None
+) -> Sequence[Finding]:
+    """What the key may do, and whether the account can at all: `check` raises
+    ConfigurationError where it cannot. Raises nothing."""
+    try:
+        setup = await read_setup(client)
+    except GuardianError as error:
+        return [Finding("keys", False, str(error), asked=not isinstance(error, Unavailable))]
+    trading = trading_finding("trade" in setup.permissions)
+    try:
+        if check is not None:
+            check(setup)
+    except ConfigurationError as error:
+        trading = replace(trading, ok=False, found=str(error))
+    if not client.is_live:
+        # Play money cannot be withdrawn.
+        return [trading]
+    # A key whose rights are not told may have all of them.
+    may_withdraw = "withdraw" in setup.permissions or not setup.permissions
+    return [trading, withdrawal_finding(may_withdraw)]
 
 
 def balances(answer: Any) -> list[Balance]:

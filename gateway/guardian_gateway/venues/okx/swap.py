@@ -19,7 +19,6 @@ from decimal import Decimal
 from guardian_core.accounts import MarginMode
 from guardian_core.domain.errors import (
     CallerError,
-    ConfigurationError,
     NotSent,
     Rejected,
     Unavailable,
@@ -36,7 +35,7 @@ from guardian_gateway.venues.exchange.reading import number
 from guardian_gateway.venues.exchange.stream import listen
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from guardian_gateway.venues.okx import swap_words as words
-from guardian_gateway.venues.okx.account import Setup, balances, key_findings, read_setup
+from guardian_gateway.venues.okx.account import Setup, account_findings, balances, read_setup
 from guardian_gateway.venues.okx.codes import WIRING, only
 from guardian_gateway.venues.okx.instruments import read_listings
 from guardian_gateway.venues.okx.orders import Orders
@@ -185,19 +184,13 @@ class OkxSwap:
             raise NotSent(f"leverage of {which['instId']} not read: {error}") from None
 
     async def check(self) -> Sequence[Finding]:
-        keys, mode = await asyncio.gather(self._key_findings(), self._mode_finding())
-        return [*keys, mode, clock_finding(self._client.skew_ms)]
-
-    async def _key_findings(self) -> Sequence[Finding]:
-        try:
-            return key_findings(self._client, await read_setup(self._client))
-        except (Unavailable, ConfigurationError) as error:
-            return [Finding("keys", False, str(error))]
+        account, mode = await asyncio.gather(account_findings(self._client), self._mode_finding())
+        return [*account, mode, clock_finding(self._client.skew_ms)]
 
     async def _mode_finding(self) -> Finding:
         async def look() -> Finding:
-            setup = await self._check_setup(anew=True)
-            return Finding("position mode", True, f"one-way, {setup.mode}" if setup else "one-way")
+            setup = await self._read_setup()
+            return Finding("position mode", True, f"one-way, in {setup.mode}")
 
         return await found_out("position mode", look())
 
@@ -210,15 +203,17 @@ class OkxSwap:
     async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
         return await read_listings(self._client, KIND)
 
-    async def _check_setup(self, *, anew: bool = False) -> Setup | None:
+    async def _check_setup(self) -> None:
         """Raises ConfigurationError for modes that cannot be guarded, Unavailable when they
-        cannot be asked. None when they were asked lately."""
-        now_s = self._clock.monotonic()
-        if now_s < self._setup_until_s and not anew:
-            return None
+        cannot be asked."""
+        if self._clock.monotonic() >= self._setup_until_s:
+            await self._read_setup()
+
+    async def _read_setup(self) -> Setup:
+        asked_at_s = self._clock.monotonic()
         setup = await read_setup(self._client)
         setup.check_swaps(self._margin_mode)
-        self._setup_until_s = now_s + SETUP_GOOD_FOR_S
+        self._setup_until_s = asked_at_s + SETUP_GOOD_FOR_S
         return setup
 
     async def _check_setup_first(self) -> None:
