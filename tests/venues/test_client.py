@@ -5,6 +5,7 @@ import io
 import logging
 import traceback
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -209,7 +210,7 @@ def test_a_planted_key_appears_nowhere(name, tmp_path, caplog):
 
 @on_jumping_time
 async def play_every_trouble(name, tmp_path, told):
-    marked = {"key": MARKER_KEY, "secret": MARKER_SECRET}
+    marked: dict[str, Any] = {"key": MARKER_KEY, "secret": MARKER_SECRET}
     async with rig(name, tmp_path, loop.clock(), **marked) as made:
         await made.venue.open_orders()
         quoting = f'{{"code": -9999, "msg": "you sent {MARKER_KEY}, {MARKER_SECRET}"}}'

@@ -98,8 +98,8 @@ async def test_what_does_not_change_is_not_written_again() -> None:
     await hands.markets().listing("BTCUSDT")
 
     async def stored_at() -> Any:
-        read = hands.database.run
-        return await read(lambda tx: tx.get(VenueListing, ("some", "Live")).stored_at)
+        row = await hands.database.run(lambda tx: tx.get(VenueListing, ("some", "Live")))
+        return row and row.stored_at
 
     first = await stored_at()
     hands.clock.advance(60)
