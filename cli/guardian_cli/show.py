@@ -252,10 +252,12 @@ def _positions_view(lines: "tuple[PositionLine, ...]", *, closed: bool = False) 
         wrap=("REASON",),
     )
     for line in lines:
-        numbers = (line.quantity, line.entry_price, line.stop_loss, line.take_profit)
+        numbers = (line.quantity, line.entry_price, line.stop_loss)
+        watched = " Watched" if line.take_profit_watched else ""
         pnl = line.realized_pnl if closed else line.unrealized_pnl
         view.add_row(
             *map(shown, (line.account, line.symbol, line.side, *numbers)),
+            shown(line.take_profit) + watched,
             Text(line.coverage, style=_COVERAGE_STYLES.get(line.coverage, "")),
             shown(line.repairs),
             duration_text(line.age_seconds),

@@ -19,7 +19,7 @@ from guardian_core.domain.decide import decide
 from guardian_core.domain.decision import Coverage, Decision
 from guardian_core.domain.errors import GuardianError, Unavailable
 from guardian_core.domain.money import EXACT
-from guardian_core.domain.orders import PositionSide
+from guardian_core.domain.orders import PositionSide, Role
 from guardian_core.domain.snapshot import AccountSnapshot, LaneSnapshot, lane_of
 from guardian_core.ports import GatewayClient, Tx
 from guardian_core.storage.accounts_store import list_accounts
@@ -28,7 +28,8 @@ from guardian_core.storage.desires import Guarded, latest_states, live_states
 
 @dataclass(frozen=True, slots=True)
 class PositionLine:
-    """Quantities in base units, prices and P&L in quote. `unrealized_pnl` is without fees."""
+    """Quantities in base units, prices and P&L in quote. `unrealized_pnl` is without fees.
+    `take_profit_watched`: the venue holds no order for it, the guardian sells at the price."""
 
     account: str
     symbol: str
@@ -38,6 +39,7 @@ class PositionLine:
     entry_price: Decimal | None
     stop_loss: Decimal | None
     take_profit: Decimal | None
+    take_profit_watched: bool
     target_quantity: Decimal | None
     last_price: Decimal | None
     coverage: str
@@ -200,6 +202,7 @@ def _line(
         entry_price=entry,
         stop_loss=plan.stop_loss if plan else None,
         take_profit=plan.take_profit if plan else None,
+        take_profit_watched=Role.TAKE_PROFIT in decision.watched,
         target_quantity=plan.target_quantity if plan else None,
         last_price=last,
         coverage=decision.coverage.value,
@@ -216,14 +219,14 @@ def _line(
 
 def _from_row(state: StateLine, now: datetime) -> PositionLine:
     missing = [
-        leg
-        for leg, level, order in (
-            ("stop-loss", state.stop_loss, state.stop_loss_order_id),
-            ("take-profit", state.take_profit, state.take_profit_order_id),
+        told
+        for told, level, order in (
+            ("stop-loss missing", state.stop_loss, state.stop_loss_order_id),
+            ("take-profit missing or watched", state.take_profit, state.take_profit_order_id),
         )
         if level is not None and order is None
     ]
-    last = f"{' and '.join(missing)} missing" if missing else "every desired leg working"
+    last = " and ".join(missing) or "every desired leg working"
     return _plain_line(state, now, Coverage.UNKNOWN.value, f"when last seen: {last}")
 
 
@@ -242,6 +245,7 @@ def _plain_line(state: StateLine, now: datetime, coverage: str, reason: str) -> 
         entry_price=state.entry_price,
         stop_loss=state.stop_loss,
         take_profit=state.take_profit,
+        take_profit_watched=False,
         target_quantity=state.target_quantity,
         last_price=None,
         coverage=coverage,

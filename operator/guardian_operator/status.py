@@ -14,10 +14,12 @@ from guardian_core.cluster.resources import (
     ConditionStatus,
     ConditionType,
     ExchangeAccountStatus,
+    TakeProfit,
     TradingPositionStatus,
 )
 from guardian_core.domain.decision import Coverage
 from guardian_core.domain.money import ZERO
+from guardian_core.domain.orders import Role
 from guardian_core.domain.plan import StateStatus
 from guardian_core.guarding import LaneReport
 from guardian_core.storage.mirrors import ShownState
@@ -92,6 +94,7 @@ def position_status(sight: Sight, synced: Said, generation: int, old: Body, now:
         revision=state.revision,
         stop_loss_order=state.stop_loss_order_id if live else None,
         take_profit_order=state.take_profit_order_id if live else None,
+        take_profit=_take_profit(sight) if live else None,
         realized_pnl=state.realized_pnl,
         repairs=state.repairs,
         last_repair=sight.last_repair.replace(microsecond=0) if sight.last_repair else None,
@@ -159,6 +162,18 @@ def told(old: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any]:
     """A condition as the object shows it; empty when it does not."""
     found: Iterable[Mapping[str, Any]] = old.get("conditions") or ()
     return next((one for one in found if one.get("type") == kind), {})
+
+
+def _take_profit(sight: Sight) -> TakeProfit | None:
+    """Of a live state: None where the latest pass did not see that somebody would sell."""
+    if sight.lane is None or sight.coverage is Coverage.UNKNOWN:
+        return None
+    decision = sight.lane.last.decision
+    if Role.TAKE_PROFIT in decision.watched:
+        return TakeProfit.WATCHED
+    wanted = sight.state.levels.take_profit is not None
+    works = wanted and sight.state.take_profit_order_id is not None
+    return TakeProfit.WORKING if works and Role.TAKE_PROFIT not in decision.missing else None
 
 
 def _protected(sight: Sight) -> Said:

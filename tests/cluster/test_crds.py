@@ -18,6 +18,7 @@ from guardian_core.cluster.resources import (
     Condition,
     ConditionStatus,
     ExchangeAccountSpec,
+    TakeProfit,
     TradingPositionSpec,
     TradingPositionStatus,
 )
@@ -199,6 +200,7 @@ STATUS = TradingPositionStatus(
     revision=3,
     stop_loss_order="g1",
     take_profit_order="g2",
+    take_profit=TakeProfit.WORKING,
     realized_pnl=Decimal("-0.25"),
     repairs=2,
     last_repair=AT,

@@ -298,6 +298,8 @@ class TestSpotPairs:
     def test_without_pairs_the_take_profit_is_watched_and_the_stop_stands(self) -> None:
         seen = lane(capabilities=STOP_ONLY, orders=(leg(SL, reduce_only=False),))
         assert run(seen=seen).coverage is Coverage.PROTECTED
+        assert run(seen=seen).watched == (TP,)
+        assert run(plan(take_profit=None), seen).watched == ()
 
     def test_a_refused_pair_gives_way_to_the_stop_alone(self) -> None:
         refused = plan(orders=(past(SL, status="rejected"), past(TP, status="rejected")))
@@ -311,6 +313,7 @@ class TestSpotPairs:
         stop = leg(SL, reduce_only=False)
         decision = run(refused, lane(capabilities=SPOT, orders=(stop,)))
         assert (decision.coverage, decision.actions) == (Coverage.PROTECTED, ())
+        assert decision.watched == (TP,)
         reached = run(refused, lane(capabilities=SPOT, orders=(stop,), price=price(45000)))
         assert change_of(reached, SetTarget) == SetTarget(dec(0), "TakeProfitReached")
 

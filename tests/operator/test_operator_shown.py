@@ -60,8 +60,9 @@ STATE = ShownState(
 )
 
 
-def seen(coverage: Coverage, *reasons: Reason, missing: tuple[Role, ...] = ()) -> LaneReport:
-    decision = Decision(coverage, reasons=reasons, missing=missing)
+def seen(coverage: Coverage, *reasons: Reason, **legs: tuple[Role, ...]) -> LaneReport:
+    """`legs`: those missing, those watched."""
+    decision = Decision(coverage, reasons=reasons, **legs)
     return LaneReport("BTCUSDT", (Step(None, builders.lane(), decision),))
 
 
@@ -98,6 +99,23 @@ def test_what_no_recent_pass_has_seen_is_unknown():
 def test_a_missing_leg_is_named():
     lane = seen(Coverage.NAKED, missing=(Role.STOP_LOSS,))
     assert "stop_loss is missing" in str(status(Sight(STATE, lane), {}))
+
+
+@pytest.mark.parametrize(
+    ("lane", "order_id", "told"),
+    [
+        (seen(Coverage.PROTECTED), "12", "Working"),
+        (seen(Coverage.PROTECTED, watched=(Role.TAKE_PROFIT,)), None, "Watched"),
+        (seen(Coverage.PARTIAL, missing=(Role.TAKE_PROFIT,)), None, None),
+        (seen(Coverage.UNKNOWN), "12", None),
+        (None, "12", None),
+    ],
+)
+def test_who_takes_the_profit_is_told(
+    lane: LaneReport | None, order_id: str | None, told: str | None
+):
+    shown = status(Sight(replace(STATE, take_profit_order_id=order_id), lane), {})
+    assert shown.get("takeProfit") == told
 
 
 def test_an_object_out_of_step_is_not_ready():

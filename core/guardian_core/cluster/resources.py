@@ -70,6 +70,13 @@ class ConditionType(StrEnum):
     CHECKED = "Checked"
 
 
+class TakeProfit(StrEnum):
+    """Who sells once the price has reached the take-profit."""
+
+    WORKING = "Working"
+    WATCHED = "Watched"
+
+
 class _Resource(BaseModel):
     """camelCase outside, snake_case inside; `kubectl explain` shows a field's docstring."""
 
@@ -152,6 +159,10 @@ class TradingPositionStatus(_Status):
     """Id of the working stop-loss order."""
     take_profit_order: str | None = None
     """Id of the working take-profit order."""
+    take_profit: TakeProfit | None = None
+    """Working: an order on the exchange takes the profit. Watched: the exchange holds the stop-loss
+    alone, and the guardian itself sells once the price has reached the takeProfit. Left out: there
+    is none, or it is not known to work."""
     realized_pnl: Amount | None = None
     """Profit (below 0: loss) of what was closed so far, in the quote currency, fees taken off."""
     repairs: int | None = None

@@ -169,6 +169,7 @@ def _finish(
         changes=changes,
         reasons=reasons,
         missing=tuple(view.role for view in views if view.is_missing),
+        watched=tuple(view.role for view in views if view.is_watched),
         requeue_after_s=requeue_after_s,
     )
 

@@ -139,13 +139,16 @@ Change = Observed | NakedSince | FlatSeen | SetTarget | ClearTarget | Close | Re
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`missing`: desired legs with no working order. `requeue_after_s`: look again by then."""
+    """`missing`: desired legs with no working order; `watched`: desired legs that no order of the
+    venue stands for, because the guardian itself sells once the price is there.
+    `requeue_after_s`: look again by then."""
 
     coverage: Coverage
     actions: tuple[Action, ...] = ()
     changes: tuple[Change, ...] = ()
     reasons: tuple[Reason, ...] = ()
     missing: tuple[Role, ...] = ()
+    watched: tuple[Role, ...] = ()
     requeue_after_s: float | None = None
 
     def __post_init__(self) -> None:

@@ -41,6 +41,11 @@ class LegView:
         return self.level is None or self.right is not None or self.watched
 
     @property
+    def is_watched(self) -> bool:
+        """Desired, and the guardian's own to execute."""
+        return self.level is not None and self.watched
+
+    @property
     def is_missing(self) -> bool:
         """Desired, and no order of ours works for it, nor may yet turn out to."""
         nothing = not self.others and not self.in_flight and not self.is_ahead
