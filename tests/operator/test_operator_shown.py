@@ -60,9 +60,13 @@ STATE = ShownState(
 )
 
 
-def seen(coverage: Coverage, *reasons: Reason, **legs: tuple[Role, ...]) -> LaneReport:
-    """`legs`: those missing, those watched."""
-    decision = Decision(coverage, reasons=reasons, **legs)
+def seen(
+    coverage: Coverage,
+    *reasons: Reason,
+    missing: tuple[Role, ...] = (),
+    watched: tuple[Role, ...] = (),
+) -> LaneReport:
+    decision = Decision(coverage, reasons=reasons, missing=missing, watched=watched)
     return LaneReport("BTCUSDT", (Step(None, builders.lane(), decision),))
 
 
