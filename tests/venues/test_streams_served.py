@@ -76,6 +76,7 @@ async def stream_world(folder: Any) -> AsyncIterator[StreamWorld]:
         finally:
             for task in world.tasks:
                 task.cancel()
+            await asyncio.gather(*world.tasks, return_exceptions=True)
             await world.close()
 
 

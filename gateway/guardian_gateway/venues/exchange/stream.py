@@ -158,14 +158,15 @@ class Stream:
         working = list(self._working)
         for task in working:
             task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_WITHIN_S):
-                await asyncio.gather(
-                    *(socket.close() for socket in self.clients.values()), return_exceptions=True
-                )
-        self.clients.clear()
-        await self.close()  # type: ignore[attr-defined] # ccxt's
+        try:
+            await asyncio.gather(*working, return_exceptions=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    closing = (socket.close() for socket in self.clients.values())
+                    await asyncio.gather(*closing, return_exceptions=True)
+        finally:
+            self.clients.clear()
+            await self.close()  # type: ignore[attr-defined] # ccxt's
 
     # What subscriptions use
 
