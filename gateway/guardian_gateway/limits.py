@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from guardian_core.accounts import AccountSpec, Environment, LimitsSpec
 from guardian_core.domain.money import EXACT, ZERO, plain
-from guardian_core.domain.orders import OrderBody
+from guardian_core.domain.orders import OrderBody, OrderSide
 from guardian_core.ports import Tx
 from guardian_core.settlement import realized_since
 from guardian_core.storage.ledgers import ledgers_since
@@ -23,8 +23,8 @@ def is_limited(spec: AccountSpec) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EntryLimits:
-    """`limits` None: real money that was not armed. `price`: what an entry at the market is valued
-    at. `distrust`: why no entry may be sent, however small; else empty."""
+    """`limits` None: real money that was not armed. `price`: the market's. `distrust`: why no entry
+    may be sent, however small; else empty."""
 
     limits: LimitsSpec | None
     price: Decimal
@@ -39,7 +39,7 @@ class EntryLimits:
                 "the account trades real money and is not armed:"
                 f" guardian accounts arm {account} --max-order ... --max-daily-loss ..."
             )
-        value = EXACT.multiply(body.quantity, body.price or self.price)
+        value = EXACT.multiply(body.quantity, self._price_of(body))
         if value > self.limits.max_order:
             return f"worth {plain(value)}, at most {plain(self.limits.max_order)} is allowed"
         lost = -realized_today(tx, account)
@@ -49,6 +49,11 @@ class EntryLimits:
                 " allowed: no entries until the next day"
             )
         return None
+
+    def _price_of(self, body: OrderBody) -> Decimal:
+        """The highest that it may be filled at. What is sold below the market gets the market's."""
+        limit = body.price or self.price
+        return limit if body.side is OrderSide.BUY else max(limit, self.price)
 
 
 def realized_today(tx: Tx, account: str) -> Decimal:

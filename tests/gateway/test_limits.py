@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from guardian_core.domain.decision import Reduce, Submit
 from guardian_core.domain.errors import NotSent, RejectReason, Unavailable
+from guardian_core.domain.orders import OrderSide
 from guardian_core.ports import Tx
 from guardian_core.protocol import OutcomeKind
 from guardian_core.storage.schema import Fill
@@ -73,6 +74,10 @@ async def a_day_passes(world: World) -> None:
         ({"quantity": "0.012"}, False),
         ({"quantity": "0.012", "price": "41000"}, True),
         ({"quantity": "0.013", "price": "42000"}, False),
+        # Sold at the market all the same, which pays more.
+        ({"quantity": "0.012", "price": "20000", "side": OrderSide.SELL}, False),
+        ({"quantity": "0.011", "price": "20000", "side": OrderSide.SELL}, True),
+        ({"quantity": "0.011", "price": "46000", "side": OrderSide.SELL}, False),
     ],
 )
 @on_virtual_time

@@ -339,11 +339,16 @@ class World:
         )
 
     async def enter(
-        self, state_id: UUID, *, quantity: str = "0.01", price: str | None = None
+        self,
+        state_id: UUID,
+        *,
+        quantity: str = "0.01",
+        price: str | None = None,
+        side: OrderSide = OrderSide.BUY,
     ) -> OrderOutcome:
-        """A long, by a webhook of this moment."""
+        """By a webhook of this moment."""
         webhook_id = await self.webhook()
-        action = entry(webhook_id, quantity=quantity, price=price)
+        action = entry(webhook_id, quantity=quantity, price=price, side=side)
         return only(await self.submit(state_id, action))
 
     async def guarded(self, *, stop: str = "42000", profit: str = "45000") -> UUID:
@@ -455,13 +460,14 @@ def entry(
     price: str | None = None,
     revision: int = 1,
     leverage: str | None = None,
+    side: OrderSide = OrderSide.BUY,
 ) -> Enter:
-    """A long, at market or at a limit."""
+    """A long unless told otherwise, at market or at a limit."""
     body = OrderBody(
         client_order_id=entry_order_id(INSTALLATION, webhook_id),
         role=Role.ENTRY,
         symbol=SYMBOL,
-        side=OrderSide.BUY,
+        side=side,
         type=OrderType.MARKET if price is None else OrderType.LIMIT,
         quantity=D(quantity),
         revision=revision,
