@@ -301,21 +301,43 @@ class TestSpotPairs:
         assert run(seen=seen).watched == (TP,)
         assert run(plan(take_profit=None), seen).watched == ()
 
-    def test_a_refused_pair_gives_way_to_the_stop_alone(self) -> None:
-        refused = plan(orders=(past(SL, status="rejected"), past(TP, status="rejected")))
-        decision = run(refused, lane(capabilities=SPOT, orders=()))
-        (action,) = decision.actions
+    def test_a_refused_pair_gives_way_to_the_stop_alone_at_once(self) -> None:
+        refused = plan(orders=(past(SL, **REJECTED), past(TP, **REJECTED)))
+        (action,) = run(refused, lane(capabilities=SPOT, orders=())).actions
         assert isinstance(action, Submit)
         assert [body.role for body in action.bodies] == [SL]
 
+    def test_a_stop_that_is_refused_alone_waits_for_its_own_next_try(self) -> None:
+        alone = past(SL, 2, status="rejected", updated_at=NOW - seconds(0.05))
+        refused = plan(orders=(past(SL, **REJECTED), past(TP, **REJECTED), alone))
+        decision = run(refused, lane(capabilities=SPOT, orders=()))
+        assert decision.actions == ()
+        assert decision.requeue_after_s == pytest.approx(0.45)
+
     def test_beside_a_lone_stop_the_take_profit_of_a_refused_pair_is_watched(self) -> None:
-        refused = plan(orders=(past(SL, 2), past(TP, status="rejected")))
+        refused = plan(orders=(past(SL, 2), past(TP, **REJECTED)))
         stop = leg(SL, reduce_only=False)
         decision = run(refused, lane(capabilities=SPOT, orders=(stop,)))
         assert (decision.coverage, decision.actions) == (Coverage.PROTECTED, ())
-        assert decision.watched == (TP,)
         reached = run(refused, lane(capabilities=SPOT, orders=(stop,), price=price(45000)))
         assert change_of(reached, SetTarget) == SetTarget(dec(0), "TakeProfitReached")
+
+    @pytest.mark.parametrize(("attempt", "pause_s"), [(1, 1), (2, 2), (4, 8), (30, 600)])
+    def test_a_refused_pair_is_tried_again_in_ever_longer_times(
+        self, attempt: int, pause_s: float
+    ) -> None:
+        def after(waited_s: float) -> Decision:
+            refused = past(TP, attempt, status="rejected", updated_at=NOW - seconds(waited_s))
+            stop = leg(SL, reduce_only=False)
+            wish = plan(orders=(past(SL, attempt + 1), refused))
+            return run(wish, lane(capabilities=SPOT, orders=(stop,)))
+
+        assert after(pause_s - 0.5).actions == ()
+        assert after(pause_s - 0.5).requeue_after_s == pytest.approx(0.5)
+        (action,) = after(pause_s).actions
+        assert isinstance(action, Submit)
+        assert [body.role for body in action.bodies] == [SL, TP]
+        assert action.cancel_first
 
     def test_a_watched_take_profit_that_is_reached_closes_the_position(self) -> None:
         seen = lane(

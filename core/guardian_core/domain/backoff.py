@@ -9,6 +9,8 @@ from guardian_core.domain.plan import PastOrder
 
 FIRST_S = 0.5
 MAX_S = 5.0
+PAIR_MAX_S = 600.0
+"""To try a refused pair again, the stop that stands alone has to go first."""
 
 _COSTS_NOTHING = frozenset({RejectReason.NOT_SENT, RejectReason.DUPLICATE_ID})
 """Refusals that say nothing of the next try: it goes out at once."""
@@ -27,9 +29,13 @@ def rejects(past: Sequence[PastOrder]) -> int:
     return count
 
 
-def is_refused(past: Sequence[PastOrder]) -> bool:
-    """Whether the newest order was refused for what it is, not for the moment it came at."""
-    return bool(past) and _is_refusal(past[-1]) and past[-1].reject_reason not in _PASSES
+def watched_for_s(past: Sequence[PastOrder], now: datetime) -> float:
+    """For how long yet the take-profit of a refused pair is only watched: 1, 2, 4, ... seconds by
+    its attempt, PAIR_MAX_S at most. 0: it was not refused, or the pair may be tried again."""
+    if not past or not _is_refusal(past[-1]) or past[-1].reject_reason in _PASSES:
+        return 0.0
+    pause_s = min(PAIR_MAX_S, float(2 ** min(past[-1].attempt - 1, 10)))
+    return max(0.0, pause_s - (now - past[-1].updated_at).total_seconds())
 
 
 def _is_refusal(order: PastOrder) -> bool:

@@ -124,7 +124,7 @@ def _decide_open(
     policy: Policy,
     now: datetime,
 ) -> Decision:
-    views = tuple(legs.view(plan, role, lane, instrument, policy) for role in LEGS)
+    views = tuple(legs.view(plan, role, lane, instrument, policy, now) for role in LEGS)
     dust = flatness.decide_dust(plan, lane, instrument, views)
     if dust is not None:
         return dust

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from guardian_core.domain.backoff import is_refused, wait_s
+from guardian_core.domain.backoff import wait_s, watched_for_s
 from guardian_core.domain.decision import Action, Amend, Cancel, Coverage, Reason, Submit
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.orders import (
     LEGS,
     OrderBody,
+    OrderStatus,
     OrderType,
     Role,
     TriggerBasis,
     leg_order_id,
 )
-from guardian_core.domain.plan import Plan, Policy
+from guardian_core.domain.plan import PastOrder, Plan, Policy
 from guardian_core.domain.snapshot import LaneSnapshot, LegsMode, Position, WorkingOrder
 
 
@@ -71,7 +72,12 @@ class Repair:
 
 
 def view(
-    plan: Plan, role: Role, lane: LaneSnapshot, instrument: Instrument, policy: Policy
+    plan: Plan,
+    role: Role,
+    lane: LaneSnapshot,
+    instrument: Instrument,
+    policy: Policy,
+    now: datetime,
 ) -> LegView:
     """What stands for one leg of an open position."""
     level = plan.level(role)
@@ -94,16 +100,16 @@ def view(
         others=tuple(o for o in standing if o is not right),
         in_flight=any(o.in_flight for o in own),
         is_ahead=bool(newer),
-        watched=role is Role.TAKE_PROFIT and right is None and _must_be_watched(plan, lane),
+        watched=role is Role.TAKE_PROFIT and right is None and _must_be_watched(plan, lane, now),
     )
 
 
-def _must_be_watched(plan: Plan, lane: LaneSnapshot) -> bool:
-    """Whether the take-profit must be watched: the venue holds the stop alone, or has refused this
-    revision's pair. The stop goes out alone then: it is worth more than both together never."""
+def _must_be_watched(plan: Plan, lane: LaneSnapshot, now: datetime) -> bool:
+    """Whether the take-profit must be watched: the venue holds the stop alone, or has just refused
+    the pair. The stop goes out alone then: it is worth more than both together never."""
     if lane.capabilities.legs is not LegsMode.PAIR:
         return lane.capabilities.legs is LegsMode.STOP_ONLY
-    return is_refused(plan.attempts(Role.TAKE_PROFIT))
+    return watched_for_s(plan.attempts(Role.TAKE_PROFIT), now) > 0
 
 
 def _is_right(
@@ -235,7 +241,8 @@ def _repair_locked(
     surplus = tuple(order for v in views for order in v.others)
     unpaired = len(wanted) == len(LEGS) and len({v.right.pair_id for v in wanted if v.right}) > 1
     if all(v.right for v in wanted) and not surplus and not unpaired:
-        return Repair()
+        again_s = watched_for_s(plan.attempts(Role.TAKE_PROFIT), now)
+        return Repair(requeue_after_s=again_s or None)
     held = _held_back(plan, wanted, frozenset(), now)
     if held is not None:
         return held
@@ -254,11 +261,21 @@ def _held_back(
     if crossed:
         text = ", ".join(f"{view.role} {view.level}" for view in crossed)
         return Repair(reasons=(Reason("LevelCrossed", f"the price has passed {text}"),))
-    delay = max((wait_s(plan.attempts(view.role), now) for view in views), default=0.0)
+    delay = max((wait_s(_attempts(plan, view, views), now) for view in views), default=0.0)
     if delay > 0:
         reason = Reason("RepairRefused", f"refused by the venue; again in {delay:.1f} s")
         return Repair(reasons=(reason,), requeue_after_s=delay)
     return None
+
+
+def _attempts(plan: Plan, view: LegView, views: tuple[LegView, ...]) -> tuple[PastOrder, ...]:
+    """What the next attempt at a leg is to learn from: a stop alone, nothing of refused pairs."""
+    past = plan.attempts(view.role)
+    if len(views) > 1:
+        return past
+    others = {o.updated_at for o in plan.orders if o.role in LEGS and o.role is not view.role}
+    paired = [o for o in past if o.status is OrderStatus.REJECTED and o.updated_at in others]
+    return tuple(order for order in past if order not in paired)
 
 
 def _joined(parts: list[Repair]) -> Repair:
