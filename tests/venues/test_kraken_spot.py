@@ -305,3 +305,66 @@ async def test_a_write_goes_before_what_waits_and_no_question_leaves_beside_it()
     written.set()
     await asyncio.gather(under_way, waits, writes)
     assert told == ["question", "write", "later question"]
+
+
+# What is kept of earlier answers
+
+
+def holdings(found) -> set[str]:
+    return {one.currency for one in found}
+
+
+@on_jumping_time
+async def test_coins_of_an_order_that_took_effect_late_are_shown_once_it_was_found(tmp_path):
+    """Without them there is no position, and so no stop."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.open_orders()
+        await asyncio.sleep(3)
+        assert "BTC" not in holdings(await made.venue.balances())
+        made.wire.place(body("late", "buy", "market", "0.1"), "late")
+        assert await made.venue.find(SYMBOL, "late") is not None
+        assert "BTC" in holdings(await made.venue.balances())
+
+
+@on_jumping_time
+async def test_balances_read_right_after_a_write_are_read_again(tmp_path):
+    """Kraken may show them as they were before."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        before = made.wire._balances({})
+        shown, made.wire._balances = made.wire._balances, lambda _: before
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        assert "BTC" not in holdings(await made.venue.balances())
+        made.wire._balances = shown
+        await asyncio.sleep(1)
+        assert "BTC" in holdings(await made.venue.balances())
+
+
+@on_jumping_time
+async def test_balances_read_right_after_an_order_filled_by_itself_are_read_again(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("rest", "buy", "limit", "0.1", "42000"))
+        await asyncio.sleep(3)
+        await made.venue.open_orders()
+        before = made.wire._balances({})
+        shown, made.wire._balances = made.wire._balances, lambda _: before
+        made.set_price("41900")
+        await asyncio.sleep(4)
+        assert await made.venue.open_orders() == []
+        assert "BTC" not in holdings(await made.venue.balances())
+        made.wire._balances = shown
+        await asyncio.sleep(3)
+        assert "BTC" in holdings(await made.venue.balances())
+
+
+@on_jumping_time
+async def test_a_listing_that_lags_behind_a_cancel_is_not_shown_again_later(tmp_path):
+    """Else an order that is gone would count as working again once the lag should be over."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        order = await made.venue.create(body("rest", "buy", "limit", "0.01", "40000"))
+        before = made.wire._open({})
+        shown, made.wire._open = made.wire._open, lambda _: before
+        await made.venue.cancel(order.ref)
+        assert len(await made.venue.open_orders()) == 1
+        made.wire._open = shown
+        await asyncio.sleep(3)
+        assert await made.venue.open_orders() == []

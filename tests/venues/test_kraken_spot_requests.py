@@ -129,6 +129,8 @@ async def test_what_may_have_changed_is_asked_for_at_once(tmp_path):
         assert await look() == []
         await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
         assert await look() == ["sl"]
+        await asyncio.sleep(3)
+        assert await look() == ["sl"]
         made.set_price("41000")
         # By itself: a look at the one symbol, or a look-up, tells it.
         assert await look() == ["sl"]

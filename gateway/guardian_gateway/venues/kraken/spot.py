@@ -8,11 +8,13 @@
 4. Orders name a `deadline` after which Kraken's engine refuses them. A cancel has none; it does
    no harm later.
 5. Calls are counted dearly here. A look at all orders may be 3.5 s old, so that at rest every
-   second one asks; a look at one symbol, and the first one after a write or a look-up, never is.
-   Balances are asked for again when orders have changed, or after a minute.
+   second one asks; a look at one symbol never is. Balances are asked for again after a minute.
+   Nothing is kept that was read when orders had just changed, by a write or by themselves, or
+   when one was looked up: for a moment it may still show how things were before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -74,6 +76,8 @@ LISTED_GOOD_FOR_S = 3.5
 """Long enough to serve every second look of an account that is looked at every 3 s, and too short
 to make one late that is looked at every 4 s."""
 BALANCES_GOOD_FOR_S = 60.0
+SETTLED_AFTER_S = CAPABILITIES.visibility_delay_s
+"""What is read sooner after orders have changed is not kept."""
 
 
 class KrakenSpot:
@@ -89,7 +93,7 @@ class KrakenSpot:
         self._names = OrderNames(self._read_name)
         self._balances: tuple[float, Sequence[Balance]] | None = None
         self._listed: tuple[float, Sequence[VenueOrder]] | None = None
-        self._writes = 0
+        self._moved_at_s = -SETTLED_AFTER_S
         self._working: frozenset[tuple[str, Decimal]] = frozenset()
 
     def capabilities(self) -> Capabilities:
@@ -104,9 +108,8 @@ class KrakenSpot:
         now_s = self._clock.monotonic()
         if self._balances is not None and now_s - self._balances[0] < BALANCES_GOOD_FOR_S:
             return self._balances[1]
-        writes = self._writes
         found = await self._ask("privatePostBalanceEx", {}, balances)
-        self._balances = (now_s, found) if writes == self._writes else None
+        self._balances = (now_s, found) if self._was_settled(now_s) else None
         return found
 
     async def positions(self) -> Sequence[Position]:
@@ -119,21 +122,21 @@ class KrakenSpot:
             if now_s - at_s < LISTED_GOOD_FOR_S:
                 return listed
         await self._markets.ready()
-        writes = self._writes
         found = await self._orders("privatePostOpenOrders", {}, "open")
         working = frozenset((order.ref.venue_order_id, order.filled_quantity) for order in found)
         if working != self._working:
-            self._working, self._balances = working, None
+            self._working = working
+            self._forget()
         for order in found:
             self._names.learn(order)
-        self._listed = (now_s, found) if writes == self._writes else None
+        self._listed = (now_s, found) if self._was_settled(now_s) else None
         return [order for order in found if symbol in (None, order.ref.symbol)]
 
     async def find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Working orders first: one that ends in between is then among those that ended. An id
         may be used again once its order works no more; the last one counts."""
         await self._markets.ready()
-        self._listed = None
+        self._forget()
         which = {"cl_ord_id": client_order_id}
         found = await self._orders("privatePostOpenOrders", which, "open")
         found = _only(client_order_id, found)
@@ -185,9 +188,8 @@ class KrakenSpot:
         entering = body.role is Role.ENTRY
         if body.type.is_conditional:
             await check_not_passed(body, self.price)
-        async with self._turns.writing():
+        async with self._changing():
             request = words.order_request(body, listing.name, await self._client.deadline())
-            self._forget()
             number_ = await self._client.write(
                 "privatePostAddOrder", request, words.sent_number, entering=entering
             )
@@ -227,14 +229,26 @@ class KrakenSpot:
         which = {"txid": order.venue_order_id}
         if not order.venue_order_id:
             which = {"cl_ord_id": order.client_order_id or ""}
-        async with self._turns.writing():
-            self._forget()
+        async with self._changing():
             await self._client.write("privatePostCancelOrder", which, words.cancelled)
 
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """A write's turn. Raises NotSent."""
+        async with self._turns.writing():
+            self._forget()
+            try:
+                yield
+            finally:
+                self._forget()
+
     def _forget(self) -> None:
-        """Before a write: what was read until now is not to be shown any more."""
+        """What was read until now is not to be shown any more."""
         self._listed = self._balances = None
-        self._writes += 1
+        self._moved_at_s = self._clock.monotonic()
+
+    def _was_settled(self, asked_at_s: float) -> bool:
+        return asked_at_s - self._moved_at_s >= SETTLED_AFTER_S
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         if leverage != 1:
