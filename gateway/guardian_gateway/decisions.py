@@ -70,9 +70,11 @@ class Decisions:
         check_request(request, symbol, self._context.installation)
         lane = self._desk.lane(symbol)
         grant = self._context.holder.grant()
+        # Before the lane is taken: it may ask much, and what protects must not wait for it.
+        limits = await self._limits(symbol, request)
         async with lane.one_at_a_time():
             try:
-                fence = await self._fence(symbol, request, grant)
+                fence = await self._fence(symbol, request, grant, limits)
                 await self._resolver.settle(lane, grant)
                 await self._desk.calls.reserve(writes_of(request))
                 run = _Run(self._context, self._writes, self._resolver, lane, fence, request)
@@ -88,7 +90,9 @@ class Decisions:
         self._count(result)
         return result
 
-    async def _fence(self, symbol: str, request: DecisionRequest, grant: Grant) -> Fence:
+    async def _fence(
+        self, symbol: str, request: DecisionRequest, grant: Grant, limits: EntryLimits | None
+    ) -> Fence:
         fence = Fence(
             account=self._desk.name,
             symbol=symbol,
@@ -96,17 +100,19 @@ class Decisions:
             grant=grant,
             policy=self._desk.policy,
             clock=self._context.clock,
+            limits=limits,
         )
         if not any(creates_of(action) for action in request.actions):
             return fence
         instrument = await self._desk.instrument(symbol)
-        fence = replace(fence, contract_size=instrument.contract_size)
-        if is_limited(self._desk.spec) and any(isinstance(a, Enter) for a in request.actions):
-            return replace(fence, limits=await self._limits(symbol))
-        return fence
+        return replace(fence, contract_size=instrument.contract_size)
 
-    async def _limits(self, symbol: str) -> EntryLimits:
-        """Raises NotSent where the price, or the account's state, is not known."""
+    async def _limits(self, symbol: str, request: DecisionRequest) -> EntryLimits | None:
+        """What an entry is held against; None where nothing is. Raises NotSent where the price,
+        or the account's state, is not known."""
+        enters = any(isinstance(action, Enter) for action in request.actions)
+        if not enters or not is_limited(self._desk.spec):
+            return None
         distrust = await self._examiner.distrust()
         try:
             price = await self._desk.price(symbol)

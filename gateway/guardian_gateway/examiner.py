@@ -18,6 +18,8 @@ from guardian_gateway.venues.exchange.checks import CheckedVenue, Finding, found
 GOOD_FOR_S = 24 * 3600.0
 AGAIN_AFTER_S = 60.0
 """What was found wrong is looked at again after so long: it may have been mended."""
+UNASKED_AGAIN_AFTER_S = 5.0
+"""What could not be asked: an entry waits for the answer, and is too old soon."""
 WITHIN_S = 10.0
 MUST_HOLD = frozenset({"keys", "trading", "withdrawal", "position mode"})
 """What keeps real money from being entered when it is not as it should be."""
@@ -40,8 +42,8 @@ class Examiner:
         generation = self._desk.generation
         parts = await asyncio.gather(
             self._of_the_exchange(),
-            _alone(found_out("symbols", self._symbols())),
-            _alone(found_out("other installations", self._others())),
+            _alone("symbols", self._symbols()),
+            _alone("other installations", self._others()),
         )
         self._found = [finding for part in parts for finding in part]
         self._looked_at_s, self._generation = self._context.clock.monotonic(), generation
@@ -64,7 +66,9 @@ class Examiner:
         if self._looked_at_s is None or self._generation != self._desk.generation:
             return True
         age_s = self._context.clock.monotonic() - self._looked_at_s
-        wrong = any(not one.ok and one.what in MUST_HOLD for one in self._found)
+        wrong = [one for one in self._found if not one.ok and one.what in MUST_HOLD]
+        if any(not one.asked for one in wrong):
+            return age_s > UNASKED_AGAIN_AFTER_S
         return age_s > (AGAIN_AFTER_S if wrong else GOOD_FOR_S)
 
     async def _of_the_exchange(self) -> Sequence[Finding]:
@@ -104,5 +108,9 @@ class Examiner:
         return Finding("other installations", True, "none")
 
 
-async def _alone(finding: Awaitable[Finding]) -> Sequence[Finding]:
-    return [await finding]
+async def _alone(what: str, asking: Awaitable[Finding]) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return [await found_out(what, asking)]
+    except TimeoutError:
+        return [Finding(what, False, f"no answer within {WITHIN_S:g} s", asked=False)]

@@ -9,8 +9,10 @@ import pytest
 
 from guardian_core.domain.errors import NotSent, RejectReason
 from guardian_core.protocol import CheckLine, OutcomeKind
-from tests.gateway.world import ACCOUNT
+from guardian_gateway.examiner import WITHIN_S
+from tests.gateway.world import ACCOUNT, World, on_virtual_time
 from tests.support.paper import body
+from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
 from tests.venues.wire_world import WireWorld, wire_world
 
@@ -85,6 +87,17 @@ async def test_an_account_that_cannot_be_looked_over_waits_with_its_entries(tmp_
 
 
 @on_jumping_time
+async def test_a_question_that_was_lost_costs_an_entry_a_moment(tmp_path: Path) -> None:
+    async with wire_world("binanceusdm", tmp_path) as world:
+        await live(world)
+        world.wire.fault("GET /fapi/v2/account", (502, "", {}), executes=False)
+        with pytest.raises(NotSent, match="cannot be looked over"):
+            await enters(world)
+        await asyncio.sleep(6)
+        assert (await enters(world)).outcome is OutcomeKind.ACCEPTED
+
+
+@on_jumping_time
 async def test_whoever_looks_the_gateway_knows_it(tmp_path: Path) -> None:
     async with wire_world("binanceusdm", tmp_path) as world:
         await live(world)
@@ -106,3 +119,52 @@ async def test_what_protects_needs_no_trust(tmp_path: Path) -> None:
         assert len(world.working()) == 2
         found = await world.gateway.snapshot(ACCOUNT)
         assert [position.quantity for position in found.positions] == [Decimal("0.01")]
+
+
+@on_jumping_time
+async def test_what_protects_does_not_wait_for_a_look(tmp_path: Path) -> None:
+    """An addition has its account looked over while the stop of the same position is missing."""
+    async with wire_world("binanceusdm", tmp_path) as world:
+        state_id = await world.state(status="pending")
+        await world.enter(state_id)
+        await world.revise(state_id, status="open", opened_at=world.clock.now())
+        await world.respec(policy={"repeatEntry": "Add"}, environment="Live", limits=LIMITS)
+        world.wire.fault("GET /fapi/v2/account", HANGS, executes=False, times=9)
+        adding = asyncio.create_task(world.enter(state_id))
+        await asyncio.sleep(0.1)
+        began_s = world.clock.monotonic()
+        await world.protect(state_id)
+        assert world.clock.monotonic() - began_s < 1
+        assert not adding.done()
+        with pytest.raises(NotSent, match="cannot be looked over"):
+            await adding
+
+
+@on_virtual_time
+async def test_a_look_ends_however_slowly_symbols_are_told() -> None:
+    world = await World.virtual()
+    for number in range(1, 13):
+        await world.add_lane(f"NOSUCHCOIN{number}")
+        gate = asyncio.Event()
+        world.venue.stage("instrument", gate=gate)
+        asyncio.get_running_loop().call_later(1.5 * number, gate.set)
+    began_s = world.clock.monotonic()
+    found = {line.what: line for line in (await world.gateway.check(ACCOUNT)).lines}
+    assert not found["symbols"].asked
+    assert world.clock.monotonic() - began_s == pytest.approx(WITHIN_S, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["binanceusdm", "bitgetswap"])
+@on_jumping_time
+async def test_a_look_that_gets_no_answer_takes_nothing_from_the_guarding(
+    name: str, tmp_path: Path
+) -> None:
+    async with wire_world(name, tmp_path) as world:
+        state_id = await world.state(status="pending")
+        await world.enter(state_id)
+        await world.revise(state_id, status="open", opened_at=world.clock.now())
+        for mode in ("GET /fapi/v1/positionSide/dual", "GET /api/v2/mix/account/account"):
+            world.wire.fault(mode, (502, "", {}), executes=False, times=99)
+        assert not (await lines(world))["position mode"].ok
+        assert (await world.gateway.snapshot(ACCOUNT)).positions_section.ok
+        await world.protect(state_id)

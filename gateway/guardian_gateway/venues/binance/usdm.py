@@ -252,9 +252,8 @@ class BinanceUsdm:
         return [account, hedge, *await permission_findings(self._client), clock]
 
     async def _mode_finding(self) -> Finding:
-        self._one_way_until_s = 0.0
         try:
-            await self._check_mode()
+            await self._ask_mode()
         except ConfigurationError as error:
             return Finding("position mode", False, str(error))
         return Finding("position mode", True, "one-way")
@@ -282,12 +281,16 @@ class BinanceUsdm:
 
     async def _check_mode(self) -> None:
         """Raises ConfigurationError in hedge mode, Unavailable when it cannot be asked."""
+        if self._clock.monotonic() >= self._one_way_until_s:
+            await self._ask_mode()
+
+    async def _ask_mode(self) -> None:
+        """What was known stands while it cannot be asked anew."""
         now_s = self._clock.monotonic()
-        if now_s < self._one_way_until_s:
-            return
         hedge = await self._client.read(
             "fapiPrivateGetPositionSideDual", {}, lambda a: flag(row(a), "dualSidePosition")
         )
+        self._one_way_until_s = 0.0
         if hedge:
             raise words.hedge_mode()
         self._one_way_until_s = now_s + MODE_GOOD_FOR_S

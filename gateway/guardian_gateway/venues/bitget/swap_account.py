@@ -30,10 +30,15 @@ class Account:
 
     async def check_mode(self) -> None:
         """Raises ConfigurationError in hedge mode, Unavailable when it cannot be asked."""
+        if self._clock.monotonic() >= self._one_way_until_s:
+            await self._ask_mode()
+
+    async def _ask_mode(self) -> None:
+        """What was known stands while it cannot be asked anew."""
         now_s = self._clock.monotonic()
-        if now_s < self._one_way_until_s:
-            return
-        if not (await self._backing(MODE_OF)).one_way:
+        one_way = (await self._backing(MODE_OF)).one_way
+        self._one_way_until_s = 0.0
+        if not one_way:
             raise words.hedge_mode()
         self._one_way_until_s = now_s + MODE_GOOD_FOR_S
 
@@ -44,9 +49,8 @@ class Account:
             raise NotSent(f"position mode not known: {error}") from None
 
     async def mode_finding(self) -> Finding:
-        self.doubt_mode()
         try:
-            await self.check_mode()
+            await self._ask_mode()
         except ConfigurationError as error:
             return Finding("position mode", False, str(error))
         return Finding("position mode", True, "one-way")
