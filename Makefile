@@ -47,6 +47,7 @@ format: $(dev) ## Let ruff rewrite what it can
 
 docs: $(dev) ## Write the reference pages of docs/ and the custom resources' schemas anew
 	@$(VENV)/bin/python scripts/reference_pages.py
+	@$(VENV)/bin/python -m guardian_cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(VENV)/bin/python scripts/crds.py
 	@$(VENV)/bin/python scripts/venue_table.py
 

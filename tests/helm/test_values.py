@@ -93,7 +93,11 @@ def test_an_account_s_values_are_the_spec_s_fields() -> None:
     ours = schema()["$defs"]["account"]["properties"]
     model = AccountSpec.model_json_schema(by_alias=True)
     assert ours.keys() - {"existingSecret"} == model["properties"].keys()
-    for name, of_model in (("policy", "PolicySpec"), ("paper", "PaperSpec")):
+    for name, of_model in (
+        ("policy", "PolicySpec"),
+        ("limits", "LimitsSpec"),
+        ("paper", "PaperSpec"),
+    ):
         known = model["$defs"][of_model]["properties"]
         assert ours[name]["properties"].keys() == known.keys()
         for field, described in known.items():
