@@ -18,6 +18,7 @@ from guardian_gateway.venues.kraken.turns import Turns
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import SYMBOL, rig
 
@@ -305,6 +306,24 @@ async def test_a_write_goes_before_what_waits_and_no_question_leaves_beside_it()
     written.set()
     await asyncio.gather(under_way, waits, writes)
     assert told == ["question", "write", "later question"]
+
+
+@on_jumping_time
+async def test_a_write_whose_turn_does_not_come_soon_was_not_sent(tmp_path):
+    """It says so, instead of leaving a stop in doubt that could be sent again at once; and none
+    leaves so late that it is still valid when it counts as lost."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        made.wire.fault(ADD, HANGS, executes=False)
+        first = asyncio.create_task(made.venue.create(body("one", "buy", "limit", "0.01", "4000")))
+        await asyncio.sleep(0.1)
+        began_s = made.clock.monotonic()
+        with pytest.raises(NotSent, match="its turn"):
+            await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
+        assert made.clock.monotonic() - began_s <= 1.5
+        with pytest.raises(Ambiguous):
+            await first
+        await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
 
 
 # What is kept of earlier answers
