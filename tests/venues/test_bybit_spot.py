@@ -1,11 +1,15 @@
 """Stops on Bybit spot: no direction is named, so one that the price has passed waits for a rise."""
 
+import asyncio
+
 import pytest
 
 from guardian_core.domain.errors import Ambiguous, Rejected, RejectReason, Unavailable
 from guardian_core.domain.orders import OrderStatus
+from guardian_gateway.venue_calls import WRITE_WITHIN_S
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import SYMBOL, rig
 
@@ -83,6 +87,17 @@ async def test_while_nothing_can_be_read_a_stop_is_sent_and_turned_back_later(tm
         made.wire.fault("GET /v5/", (500, "", {}), executes=False, times=2)
         assert (await made.venue.create(STOP)).status is OrderStatus.OPEN
         assert await made.venue.open_orders() == []
+
+
+@on_jumping_time
+async def test_a_price_that_does_not_come_holds_no_stop_up(tmp_path):
+    """The stop is still sent within what the gateway gives a write."""
+    async with rig("bybit", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        made.wire.fault("GET /v5/market/tickers", HANGS, executes=False)
+        async with asyncio.timeout(WRITE_WITHIN_S):
+            await made.venue.create(STOP)
+        assert len(await made.venue.open_orders()) == 1
 
 
 @on_jumping_time

@@ -9,6 +9,7 @@ import pytest
 
 from guardian_core.domain.errors import Ambiguous, NotSent, OrderGone, Rejected, Unavailable
 from guardian_core.domain.orders import OrderStatus, OrderType, TriggerBasis
+from guardian_gateway.venue_calls import WRITE_WITHIN_S
 from guardian_gateway.venues.exchange.errors import Answer, Refusal, Strange, of_write
 from guardian_gateway.venues.exchange.markets import Markets
 from guardian_gateway.venues.kraken import futures_history
@@ -19,6 +20,7 @@ from guardian_gateway.venues.kraken.futures_words import sent_order, working_ord
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import SYMBOL, rig
 
@@ -295,6 +297,21 @@ def test_an_error_is_read_in_either_of_its_forms():
     for none in ('{"status": "unauthorized"}', '{"errors": []}', "{}"):
         with pytest.raises(ValueError, match="no error"):
             read_futures_code(json.loads(none))
+
+
+@pytest.mark.parametrize("name", ["krakenfutures", "kraken"])
+@on_jumping_time
+async def test_a_price_that_does_not_come_holds_no_stop_up(name, tmp_path):
+    """The stop is still sent within what the gateway gives a write."""
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        for ticker in ("GET /derivatives/api/v3/tickers", "GET /0/public/Ticker"):
+            made.wire.fault(ticker, HANGS, executes=False)
+        async with asyncio.timeout(WRITE_WITHIN_S):
+            await made.venue.create(
+                body("sl", "sell", "stop_loss", "0.1", "42000", reduce_only=not made.spot)
+            )
+        assert len(await made.venue.open_orders()) == 1
 
 
 # Where orders are kept

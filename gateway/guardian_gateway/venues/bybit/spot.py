@@ -11,6 +11,7 @@
 3. There are no positions here: the gateway counts our own fills.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from decimal import Decimal
@@ -45,6 +46,8 @@ CAPABILITIES = Capabilities(
 FILTERS = (spot_words.STOP, "")
 """Stops, then every kind."""
 STOPS_KEPT = 1_000
+PRICE_WITHIN_S = 0.5
+"""Of the 3 s that a write may take in all."""
 
 
 class BybitSpot(BybitMarket):
@@ -119,11 +122,13 @@ class BybitSpot(BybitMarket):
     # Stops on the wrong side of the price
 
     async def _check_not_crossed(self, body: OrderBody) -> None:
-        """A price that cannot be read holds no stop up: the order itself is looked at next."""
+        """A price that cannot be read, or does not come at once, holds no stop up: the order itself
+        is looked at next."""
         assert body.trigger_price is not None
         try:
-            last = (await self.price(body.symbol)).last
-        except Unavailable:
+            async with asyncio.timeout(PRICE_WITHIN_S):
+                last = (await self.price(body.symbol)).last
+        except (GuardianError, TimeoutError):
             return
         selling = body.side is OrderSide.SELL
         if last <= body.trigger_price if selling else last >= body.trigger_price:

@@ -1,13 +1,17 @@
 """What Kraken's two markets have in common: names of coins, times, and levels that are passed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from guardian_core.domain.errors import Rejected, RejectReason, Unavailable
+from guardian_core.domain.errors import GuardianError, Rejected, RejectReason
 from guardian_core.domain.orders import OrderBody, OrderSide, OrderType
 from guardian_core.domain.snapshot import Price
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.reading import Row, text
+
+PRICE_WITHIN_S = 0.5
+"""Of the 3 s that a write may take in all."""
 
 _COMMON_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 
@@ -40,10 +44,11 @@ def is_passed(body: OrderBody, price: Price) -> bool:
 async def check_not_passed(body: OrderBody, ask: Callable[[str], Awaitable[Price]]) -> None:
     """Kraken names no refusal for a conditional order whose level is passed, so it may fire it at
     once; here that is a refusal, as elsewhere, and the account's policy decides. Raises Rejected.
-    A price that cannot be asked for holds no protection back."""
+    A price that cannot be asked for, or does not come at once, holds no protection back."""
     try:
-        price = await ask(body.symbol)
-    except Unavailable:
+        async with asyncio.timeout(PRICE_WITHIN_S):
+            price = await ask(body.symbol)
+    except (GuardianError, TimeoutError):
         return
     if is_passed(body, price):
         told = f"the price, {price.of(body.trigger_basis)}, has passed {body.trigger_price}"
