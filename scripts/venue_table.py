@@ -19,50 +19,57 @@ BEGIN = "<!-- Written by `scripts/venue_table.py` from the adapters: change them
 END = "<!-- End of what is written by `scripts/venue_table.py`. -->\n"
 
 LEGS = {
-    LegsMode.INDEPENDENT: "two reduce-only orders, side by side",
-    LegsMode.PAIR: "one pair: when one acts or ends, so does the other",
-    LegsMode.STOP_ONLY: "the stop-loss; the guardian itself watches the take-profit",
+    LegsMode.INDEPENDENT: "side by side",
+    LegsMode.PAIR: "pair",
+    LegsMode.STOP_ONLY: "stop, watched",
 }
+
+LEGEND = (
+    "*Legs*. Side by side: two reduce-only orders. Pair: when one acts or ends, so does the other."
+    " Stop, watched: the stop-loss is on the exchange; the guardian itself watches the take-profit,"
+    " and says so (`takeProfit: Watched`).",
+    "*A changed level*. New first: the new order works before the old one is cancelled. Old first:"
+    " coins are locked, so the old order goes before the new one comes; the gap is measured.",
+    "*Held*. What is held: told by the exchange, or counted from our fills.",
+    "*Shown after*: for so long a new order may be missing from the exchange's lists.",
+    "*Stream*: whether what moves is told at once, or found by the next look.",
+    "*Calls*: a second, at most, and at once.",
+)
 
 
 def table() -> str:
-    columns = {name: _column(facts, _adapter(name, facts)) for name, facts in EXCHANGES.items()}
-    lines = [f"| | {' | '.join(f'`{name}`' for name in columns)} |\n"]
-    lines.append("|---" * (len(columns) + 1) + "|\n")
-    for what in next(iter(columns.values())):
-        lines.append(f"| {what} | {' | '.join(column[what] for column in columns.values())} |\n")
+    rows = {name: _row(facts, _adapter(name, facts)) for name, facts in EXCHANGES.items()}
+    heads = ["Venue", *next(iter(rows.values()))]
+    lines = [f"| {' | '.join(heads)} |\n", "|---" * len(heads) + "|\n"]
+    lines += [f"| `{name}` | {' | '.join(row.values())} |\n" for name, row in rows.items()]
+    lines.append("\n" + "".join(f"- {line}\n" for line in LEGEND))
+    lines.append("\nA look at an account at rest costs:\n\n")
+    lines += [f"- `{name}`: {facts.poll}.\n" for name, facts in EXCHANGES.items()]
     lines.append("\nRefused, each for its reason:\n\n")
     lines += [f"- `{name}`: {why}.\n" for name, why in REFUSED.items()]
     return "".join(lines)
 
 
-def _column(facts: VenueFacts, adapter: Venue) -> dict[str, str]:
+def _row(facts: VenueFacts, adapter: Venue) -> dict[str, str]:
     can = adapter.capabilities()
     return {
         "What it is": facts.title,
         "Market": facts.market.value,
-        "Stop-loss and take-profit": LEGS[can.legs],
+        "Legs": LEGS[can.legs],
         "A changed level": _replacing(can),
-        "What is held": "told by the exchange"
-        if can.reports_positions
-        else "counted from our fills",
+        "Held": "told" if can.reports_positions else "counted",
         "Trigger price": " or ".join(basis.value for basis in facts.trigger_bases),
-        "A new order may be missing from its lists for": f"{can.visibility_delay_s:g} s",
-        "What moves is told": "at once, by an order stream"
-        if isinstance(adapter, Streaming)
-        else "no: the next look finds it",
+        "Shown after": f"{can.visibility_delay_s:g} s",
+        "Stream": "yes" if isinstance(adapter, Streaming) else "no",
         "Environments": ", ".join(environment.value for environment in facts.environments),
-        "Calls a second, at most": f"{facts.rate.per_second:g}, {facts.rate.capacity:g} at once",
-        "A look at rest costs": facts.poll,
+        "Calls": f"{facts.rate.per_second:g}, {facts.rate.capacity:g}",
     }
 
 
 def _replacing(can: Capabilities) -> str:
     if can.amend:
-        return "amended in place"
-    if can.create_then_cancel:
-        return "the new order works before the old one is cancelled"
-    return "the old orders are cancelled, then the new ones sent; the gap is measured"
+        return "amended"
+    return "new first" if can.create_then_cancel else "old first"
 
 
 def _adapter(name: str, facts: VenueFacts) -> Venue:
