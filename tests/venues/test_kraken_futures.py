@@ -425,7 +425,7 @@ async def test_how_orders_ended_is_told_by_their_history(tmp_path):
 
 @on_jumping_time
 async def test_the_history_is_not_asked_more_often_than_it_allows(tmp_path, monkeypatch):
-    monkeypatch.setattr(futures_history, "CALLS", 3)
+    monkeypatch.setattr(futures_history, "CALLS", 3 + futures_history.KEPT_FOR_LOOK_UPS)
     async with rig("krakenfutures", tmp_path, loop.clock()) as made:
         start = made.clock.now() - timedelta(minutes=1)
         for _ in range(3):
@@ -436,3 +436,45 @@ async def test_the_history_is_not_asked_more_often_than_it_allows(tmp_path, monk
         assert await made.venue.open_orders() == []
         await asyncio.sleep(200)
         await made.venue.fills(SYMBOL, start)
+
+
+@on_jumping_time
+async def test_looks_at_fills_leave_what_looking_orders_up_takes(tmp_path, monkeypatch):
+    """An order that cannot be looked up is in doubt for ever, and holds up what replaces it."""
+    monkeypatch.setattr(futures_history, "CALLS", 20)
+    async with rig("krakenfutures", tmp_path, loop.clock()) as made:
+        names = [f"rest{index}" for index in range(2)]
+        for name in names:
+            order = await made.venue.create(body(name, "buy", "limit", "0.01", "40000"))
+            await made.venue.cancel(order.ref)
+        start = made.clock.now()
+        await asyncio.sleep(10)
+
+        async def spent():
+            with pytest.raises(Unavailable, match="too often"):
+                while True:
+                    await made.venue.fills(SYMBOL, start)
+
+        async def until_found(name):
+            while True:
+                try:
+                    return await sought(made, name)
+                except Unavailable:
+                    await asyncio.sleep(1)
+
+        await spent()
+        for _ in range(4):
+            await sought(made, names[0])
+        with pytest.raises(Unavailable, match="too often"):
+            await sought(made, names[0])
+
+        async def asked_again_and_again():
+            while True:
+                await spent()
+                await asyncio.sleep(3)
+
+        asking = asyncio.create_task(asked_again_and_again())
+        async with asyncio.timeout(250):
+            found = await asyncio.gather(*map(until_found, names))
+        asking.cancel()
+        assert {order.status for order in found} == {OrderStatus.CANCELLED}

@@ -25,23 +25,31 @@ ORDERS_SINCE = timedelta(days=7)
 CHILD_SHOWS_WITHIN = timedelta(seconds=30)
 """An order that was triggered so long ago and has no execution became nothing."""
 CALLS, CALLS_IN_S = 90, 600.0
+LOOK_UP_CALLS = 3
+"""What a look-up takes: triggers, orders, and the executions of what it finds."""
+KEPT_FOR_LOOK_UPS = 4 * LOOK_UP_CALLS
+"""Fills are asked for again and again; they must not take what an order in doubt needs."""
 
 
 class Allowance:
-    """So many calls in so long a time. Raises Unavailable instead of one too many."""
+    """So many calls in so long a time."""
 
     def __init__(self, clock: Clock, calls: int, in_s: float) -> None:
         self._clock = clock
         self._calls, self._per_s = calls, calls / in_s
         self._left, self._counted_at_s = float(calls), clock.monotonic()
 
-    def spend(self) -> None:
+    def spend(self, calls: int = 1, *, leaving: int = 0) -> None:
+        """All of them or none. Raises Unavailable instead of one too many."""
         now_s = self._clock.monotonic()
         gained = (now_s - self._counted_at_s) * self._per_s
         self._left, self._counted_at_s = min(self._calls, self._left + gained), now_s
-        if self._left < 1:
+        if self._left < calls + leaving:
             raise Unavailable("the history was asked too often: its budget comes back slowly")
-        self._left -= 1
+        self._left -= calls
+
+    def give_back(self, calls: int) -> None:
+        self._left += calls
 
 
 class FuturesHistory:
@@ -81,14 +89,17 @@ class FuturesHistory:
         """An order that works no more, from what happened to it. Raises Unavailable while the
         history is behind what is known otherwise."""
         since = self._clock.now() - ORDERS_SINCE
+        # At once: two that share what is left call by call would both end half-way.
+        self._allowance.spend(LOOK_UP_CALLS)
         triggers = await self._events("historyGetTriggers", listing, since, client_order_id)
         orders = await self._events("historyGetOrders", listing, since, client_order_id)
         if not triggers and not orders:
+            self._allowance.give_back(1)
             if any(fill.client_order_id == client_order_id for fill in await self._live()):
                 raise Unavailable(f"order {client_order_id} filled, and is not in the history yet")
             return None
         start = min(event.at for event in (*triggers, *orders)) - timedelta(seconds=1)
-        fills = await self.fills(listing, start)
+        fills = await self._fills(listing, start)
         mine = [fill for fill in fills if fill.client_order_id == client_order_id]
         order = words.ended(listing, triggers, orders, mine)
         told = max((number(event.order, "filled") for event in orders), default=ZERO)
@@ -109,6 +120,10 @@ class FuturesHistory:
 
     async def fills(self, listing: Listing, since: datetime) -> list[VenueFill]:
         """Executions from `since` on, oldest first. Raises Unavailable."""
+        self._allowance.spend(leaving=KEPT_FOR_LOOK_UPS)
+        return await self._fills(listing, since)
+
+    async def _fills(self, listing: Listing, since: datetime) -> list[VenueFill]:
         found: dict[str, VenueFill] = {}
         for source in await self._elements("historyGetExecutions", listing, since, {}):
             fill = words.execution(source, listing)
@@ -126,6 +141,7 @@ class FuturesHistory:
     async def _elements(
         self, call: str, listing: Listing, since: datetime, more: dict[str, str]
     ) -> list[Row]:
+        """The first page has been paid for."""
         found: list[Row] = []
         token: str | None = None
         while True:
@@ -139,7 +155,7 @@ class FuturesHistory:
             }
             if token is not None:
                 params["continuation_token"] = token
-            self._allowance.spend()
+                self._allowance.spend()
             page = await self._client.read(call, params, row)
             elements = rows(page.get("elements"))
             found += elements
