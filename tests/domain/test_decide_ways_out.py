@@ -24,7 +24,7 @@ from guardian_core.domain.decision import (
 from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.orders import PositionSide, Role
 from guardian_core.domain.plan import OnCrossedStop, Plan, Policy, StateStatus
-from guardian_core.domain.snapshot import LaneSnapshot
+from guardian_core.domain.snapshot import Capabilities, LaneSnapshot
 from tests.domain.builders import (
     AMENDING,
     FLAT,
@@ -33,6 +33,7 @@ from tests.domain.builders import (
     POLICY,
     SPOT,
     STATE,
+    STOP_ONLY,
     dec,
     entry,
     lane,
@@ -176,6 +177,23 @@ class TestLevels:
         orders = tuple(past(SL, attempt, **refused) for attempt in (1, 2, 3))
         decision = run(plan(orders=(*orders, past(TP))), lane(orders=(leg(TP),)), ALERT)
         assert [type(a) for a in decision.actions] == [Submit]
+
+    @pytest.mark.parametrize("capabilities", [SPOT, STOP_ONLY])
+    @pytest.mark.parametrize("profit", [dec(45000), None])
+    def test_a_stop_that_stands_is_not_given_up_for_one_that_is_crossed(
+        self, capabilities: Capabilities, profit: Decimal | None
+    ) -> None:
+        old = leg(SL, revision=2, reduce_only=False, pair_id="p")
+        wish = plan(stop_loss=dec(43600), take_profit=profit, orders=())
+        decision = run(wish, lane(capabilities=capabilities, orders=(old,)), ALERT)
+        assert not decision.actions
+        assert [reason.code for reason in decision.reasons] == ["LevelCrossed"]
+
+    def test_on_spot_the_take_profit_stands_alone_where_no_stop_can(self) -> None:
+        seen = lane(capabilities=SPOT, orders=())
+        decision = run(plan(stop_loss=dec(43600), orders=()), seen, ALERT)
+        (submit,) = [a for a in decision.actions if isinstance(a, Submit)]
+        assert [body.role for body in submit.bodies] == [TP]
 
     def test_a_level_below_one_tick_does_not_stop_the_guarding(self) -> None:
         seen = lane(position=position(side=SHORT), **NAKED)

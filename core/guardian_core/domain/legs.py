@@ -240,9 +240,12 @@ def _repair_locked(
     )
     surplus = tuple(order for v in views for order in v.others)
     unpaired = len(wanted) == len(LEGS) and len({v.right.pair_id for v in wanted if v.right}) > 1
-    if all(v.right for v in wanted) and not surplus and not unpaired:
+    crossed = _crossed(views, barred)
+    # Its level cannot be placed now: another one, or one for too little, is better than none.
+    stop_stands = any(v.others for v in views if v.role is Role.STOP_LOSS and v.role in barred)
+    if stop_stands or (all(v.right for v in wanted) and not surplus and not unpaired):
         again_s = watched_for_s(plan.attempts(Role.TAKE_PROFIT), now)
-        return Repair(requeue_after_s=again_s or None)
+        return Repair(reasons=crossed, requeue_after_s=again_s or None)
     held = _held_back(plan, wanted, frozenset(), now)
     if held is not None:
         return held
@@ -257,15 +260,19 @@ def _held_back(
     plan: Plan, views: tuple[LegView, ...], barred: frozenset[Role], now: datetime
 ) -> Repair | None:
     """Why these legs must not be sent now: crossed, or backing off after a reject."""
-    crossed = [view for view in views if view.role in barred]
+    crossed = _crossed(views, barred)
     if crossed:
-        text = ", ".join(f"{view.role} {view.level}" for view in crossed)
-        return Repair(reasons=(Reason("LevelCrossed", f"the price has passed {text}"),))
+        return Repair(reasons=crossed)
     delay = max((wait_s(_attempts(plan, view, views), now) for view in views), default=0.0)
     if delay > 0:
         reason = Reason("RepairRefused", f"refused by the venue; again in {delay:.1f} s")
         return Repair(reasons=(reason,), requeue_after_s=delay)
     return None
+
+
+def _crossed(views: tuple[LegView, ...], barred: frozenset[Role]) -> tuple[Reason, ...]:
+    text = ", ".join(f"{view.role} {view.level}" for view in views if view.role in barred)
+    return (Reason("LevelCrossed", f"the price has passed {text}"),) if text else ()
 
 
 def _attempts(plan: Plan, view: LegView, views: tuple[LegView, ...]) -> tuple[PastOrder, ...]:
