@@ -115,10 +115,11 @@ class Decisions:
             return None
         distrust = await self._examiner.distrust()
         try:
+            instrument = await self._desk.instrument(symbol)
             price = await self._desk.price(symbol)
         except Unavailable as error:
             raise NotSent(f"the entry cannot be valued: {error}") from error
-        return EntryLimits(self._desk.spec.limits, price.last, distrust)
+        return EntryLimits(self._desk.spec.limits, price.last, instrument.quote, distrust)
 
     def _count(self, result: DecisionResult) -> None:
         for outcome in result.outcomes:

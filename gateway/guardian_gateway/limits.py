@@ -15,6 +15,14 @@ from guardian_core.ports import Tx
 from guardian_core.settlement import realized_since
 from guardian_core.storage.ledgers import ledgers_since
 
+MONEY = frozenset(
+    {"USD", "USDT", "USDC", "FDUSD", "TUSD", "USDE", "USDG", "USD1", "PYUSD", "RLUSD", "DAI"}
+    | {"EUR", "EURC", "EURI", "EURQ", "GBP", "CHF", "AUD", "CAD", "SGD", "AED", "PLN", "RON"}
+    | {"CZK", "TRY", "BRL", "MXN", "ARS", "COP", "ZAR", "UAH", "JPY", "IDR", "IDRT", "HKD"}
+)
+"""Quote currencies of which one is worth little more than a dollar, at most: a limit of 500 is no
+limit where it means 500 BTC."""
+
 
 def is_limited(spec: AccountSpec) -> bool:
     """Whether entries of the account must be held against limits."""
@@ -23,11 +31,12 @@ def is_limited(spec: AccountSpec) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EntryLimits:
-    """`limits` None: real money that was not armed. `price`: the market's. `distrust`: why no entry
-    may be sent, however small; else empty."""
+    """`limits` None: real money that was not armed. `price`: the market's, in `quote`. `distrust`:
+    why no entry may be sent, however small; else empty."""
 
     limits: LimitsSpec | None
     price: Decimal
+    quote: str
     distrust: str = ""
 
     def refusal(self, tx: Tx, account: str, body: OrderBody) -> str | None:
@@ -39,6 +48,8 @@ class EntryLimits:
                 "the account trades real money and is not armed:"
                 f" guardian accounts arm {account} --max-order ... --max-daily-loss ..."
             )
+        if self.quote not in MONEY:
+            return f"{body.symbol} is quoted in {self.quote}, and the account's limits are in money"
         value = EXACT.multiply(body.quantity, self._price_of(body))
         if value > self.limits.max_order:
             return f"worth {plain(value)}, at most {plain(self.limits.max_order)} is allowed"

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from guardian_core.accounts import LimitsSpec
 from guardian_core.domain.decision import Reduce, Submit
 from guardian_core.domain.errors import NotSent, RejectReason, Unavailable
 from guardian_core.domain.orders import OrderSide
 from guardian_core.ports import Tx
 from guardian_core.protocol import OutcomeKind
 from guardian_core.storage.schema import Fill
-from guardian_gateway.limits import realized_today
+from guardian_gateway.limits import EntryLimits, realized_today
 from tests.gateway.world import (
     ACCOUNT,
     World,
+    entry,
     exit_body,
     on_virtual_time,
     only,
@@ -138,6 +140,18 @@ async def test_real_money_that_nobody_armed_is_not_entered() -> None:
     refused = await enters(world)
     assert refused.reason is RejectReason.OVER_LIMIT
     assert "guardian accounts arm main" in refused.message
+
+
+@pytest.mark.parametrize(("quote", "allowed"), [("USDT", True), ("EUR", True), ("BTC", False)])
+@on_virtual_time
+async def test_a_limit_in_money_lets_nothing_be_bought_for_coins(quote: str, allowed: bool) -> None:
+    """43000 of them would be paid for one, and 500 are allowed."""
+    world = await World.virtual()
+    limits = EntryLimits(LimitsSpec.model_validate(ARMED), Decimal(43_000), quote)
+    body = entry(await world.webhook()).body
+    refusal = await world.database.run(lambda tx: limits.refusal(tx, ACCOUNT, body))
+    assert (refusal is None) is allowed
+    assert allowed or "quoted in BTC" in (refusal or "")
 
 
 @on_virtual_time
