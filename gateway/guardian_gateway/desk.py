@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from guardian_core.accounts import AccountSpec
-from guardian_core.domain.errors import Conflict, GuardianError
+from guardian_core.domain.errors import Conflict, GuardianError, Unavailable
 from guardian_core.domain.money import Instrument
 from guardian_core.domain.plan import Policy
 from guardian_core.domain.snapshot import Capabilities, Price
@@ -31,6 +31,9 @@ LANE_WITHIN_S = 1.0
 PRICE_FRESH_S = 1.0
 """A cached price may be this old: the caller must still be able to act on it (2 s)."""
 INSTRUMENT_FRESH_S = 3600.0
+INSTRUMENT_AGAIN_S = 60.0
+"""An instrument that was not told anew serves on, and is asked for again after so long: without it
+nothing on its lane could be guarded."""
 
 T = TypeVar("T")
 VenueMaker = Callable[[str, AccountSpec], Venue]
@@ -181,14 +184,20 @@ class Desk:
         return self._lanes.setdefault(symbol, LaneDesk(symbol))
 
     async def instrument(self, symbol: str, within_s: float = READ_WITHIN_S) -> Instrument:
-        """Raises CallerError when the venue does not trade it, Unavailable when it is away."""
+        """Raises CallerError when the venue does not trade it, Unavailable when it is away and has
+        never told."""
         now_s = self._context.clock.monotonic()
         cached = self._instruments.get(symbol)
         if cached is not None and now_s - cached[0] < INSTRUMENT_FRESH_S:
             return cached[1]
-        found = await self.calls.read(
-            "instrument", lambda: self._venue.instrument(symbol), within_s
-        )
+        try:
+            found = await self.calls.read(
+                "instrument", lambda: self._venue.instrument(symbol), within_s
+            )
+        except Unavailable:
+            if cached is None:
+                raise
+            now_s, found = now_s - INSTRUMENT_FRESH_S + INSTRUMENT_AGAIN_S, cached[1]
         self._instruments[symbol] = (now_s, found)
         return found
 

@@ -14,6 +14,7 @@ from guardian_core.domain.orders import OrderRef, OrderSide, PositionSide, Role
 from guardian_core.domain.snapshot import AccountSnapshot, WorkingOrder
 from guardian_core.gateway_codec import UnknownAccount
 from guardian_core.storage.schema import Trade
+from guardian_gateway.desk import INSTRUMENT_FRESH_S
 from guardian_gateway.venues.paper import PaperTiming
 from tests.gateway.world import (
     ACCOUNT,
@@ -406,3 +407,17 @@ async def test_the_fills_of_a_triggered_order_are_its_own_though_they_name_its_c
     assert row.child_order_id is not None
     fills = await world.fills()
     assert [fill.trade_id for fill in fills if fill.side == "sell"] == [row.id]
+
+
+@on_virtual_time
+async def test_an_instrument_of_an_hour_ago_serves_while_the_venue_does_not_tell_it() -> None:
+    world = await World.virtual()
+    await world.guarded()
+    await world.gateway.snapshot(ACCOUNT)
+    await asyncio.sleep(INSTRUMENT_FRESH_S)
+    asked = world.venue.asked.count("instrument")
+    for _ in range(2):
+        world.venue.stage("instrument", before=Unavailable("down"))
+        found = await world.gateway.snapshot(ACCOUNT)
+        assert [one.symbol for one in found.instruments] == ["BTCUSDT"]
+    assert world.venue.asked.count("instrument") == asked + 1

@@ -1,5 +1,6 @@
 """What a venue lists is kept, so that a start does not depend on the venue."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,13 @@ from guardian_core.domain.errors import CallerError, Unavailable
 from guardian_core.domain.money import Instrument, MarketKind
 from guardian_core.storage.inline import InlineDatabase
 from guardian_core.storage.schema import VenueListing
-from guardian_gateway.venues.exchange.markets import GOOD_FOR_S, Listing, Markets
+from guardian_gateway.venue_calls import READ_WITHIN_S
+from guardian_gateway.venues.exchange.markets import (
+    GOOD_FOR_S,
+    SILENT_FOR_S,
+    Listing,
+    Markets,
+)
 from guardian_gateway.venues.exchange.shelf import DatabaseShelf
 from tests.support.clock import FakeClock
 from tests.support.paper import body
@@ -29,14 +36,17 @@ def listing(symbol: str = "BTCUSDT", tick: str = "0.1") -> Listing:
 
 
 class Venue:
-    """Lists what it has; None: it is away."""
+    """Lists what it has; None: it is away. `hangs`: or says nothing at all."""
 
     def __init__(self, *listed: Listing) -> None:
         self.listed: tuple[Listing, ...] | None = listed
         self.asked = 0
+        self.hangs = False
 
     async def ask(self, _symbol: str) -> dict[str, Listing]:
         self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.listed is None:
             raise Unavailable("away")
         return {one.instrument.symbol: one for one in self.listed}
@@ -82,6 +92,27 @@ async def test_an_hour_old_listing_still_serves_while_the_venue_is_away() -> Non
     hands.clock.advance(GOOD_FOR_S + 1)
     hands.venue.listed = None
     assert await markets.listing("BTCUSDT") == listing()
+
+
+@on_jumping_time
+async def test_a_venue_that_says_nothing_holds_up_nobody_who_knows_enough() -> None:
+    """Each read ends within its own limit, and would end in nothing."""
+    hands = Hands(listing(), listing("ETHUSDT"), listing("XRPUSDT"))
+    old = hands.markets()
+    await old.listing("BTCUSDT")
+    hands.clock.advance(GOOD_FOR_S + 1)
+    hands.venue.hangs = True
+    for markets in (old, hands.markets()):
+        async with asyncio.timeout(READ_WITHIN_S):
+            await markets.ready()
+        symbols = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
+        async with asyncio.timeout(READ_WITHIN_S):
+            found = await asyncio.gather(*map(markets.listing, symbols))
+        assert [one.instrument.symbol for one in found] == list(symbols)
+    hands.venue.hangs = False
+    hands.venue.listed = (listing(tick="0.5"),)
+    hands.clock.advance(SILENT_FOR_S)
+    assert (await old.instrument("BTCUSDT")).tick == D("0.5")
 
 
 async def test_each_world_of_each_venue_is_kept_for_itself() -> None:

@@ -16,6 +16,11 @@ from guardian_core.domain.money import Instrument
 from guardian_core.ports import Clock
 
 GOOD_FOR_S = 3600.0
+OLD_WITHIN_S = 1.0
+"""Whoever can do with what was listed before waits no longer for what is listed now: a read that
+runs out of time would know neither."""
+SILENT_FOR_S = 60.0
+"""A venue that did not tell in time is not asked for what is known again for so long."""
 ABSENT_FOR_S = 60.0
 """A symbol that was not there is not asked for again for so long; then it may be newly listed."""
 
@@ -61,6 +66,7 @@ class Markets:
         self._found: dict[str, tuple[float, Listing]] = {}
         self._symbols: dict[str, str] = {}
         self._absent: dict[str, float] = {}
+        self._silent_at_s = -SILENT_FOR_S
 
     async def instrument(self, symbol: str) -> Instrument:
         """Raises CallerError on Symbol, or Unavailable."""
@@ -75,10 +81,10 @@ class Markets:
                 return known
             if now_s - self._absent.get(symbol, -ABSENT_FOR_S) < ABSENT_FOR_S:
                 raise self._not_traded(symbol)
+            await self._load()
             try:
-                answer = await self._ask(symbol)
+                answer = await self._asked(symbol, now_s)
             except Unavailable:
-                await self._load()
                 if symbol in self._found:
                     return self._found[symbol][1]
                 raise
@@ -89,6 +95,19 @@ class Markets:
             self._found.pop(symbol, None)
             self._absent[symbol] = now_s
             raise self._not_traded(symbol)
+
+    async def _asked(self, symbol: str, now_s: float) -> Mapping[str, Listing]:
+        """Raises Unavailable, soon where there is something to do with."""
+        if not self._found or (symbol and symbol not in self._found):
+            return await self._ask(symbol)
+        if now_s - self._silent_at_s < SILENT_FOR_S:
+            raise Unavailable(f"{self._venue} has not told what it lists")
+        try:
+            async with asyncio.timeout(OLD_WITHIN_S):
+                return await self._ask(symbol)
+        except TimeoutError:
+            self._silent_at_s = now_s
+            raise Unavailable(f"{self._venue} does not tell what it lists") from None
 
     async def ready(self) -> None:
         """Asks for the listings if none were seen yet, so that names in answers can be read.
