@@ -10,10 +10,11 @@ from typing import Any
 from loguru import logger
 from pydantic import ValidationError
 
-from guardian_core.accounts import AccountSpec
+from guardian_core.accounts import SPOT_VENUES, AccountSpec
 from guardian_core.cluster.resources import ACCOUNTS
 from guardian_core.domain.decision import Coverage
 from guardian_core.domain.errors import CallerError
+from guardian_core.domain.orders import TriggerBasis
 from guardian_core.guarding import PassReport
 from guardian_core.ports import Clock, Database, Tx
 from guardian_core.protocol import CheckReport
@@ -85,6 +86,9 @@ class ExchangeAccounts:
             was = " ".join(_place(before.spec))
             problem = f"positions are open on what {name} was before ({was})"
             raise CallerError("venue", problem, "close them first, or choose another name")
+        # The gateway would refuse the whole account, positions and all.
+        if spec.venue in SPOT_VENUES and spec.policy.trigger_basis is not TriggerBasis.LAST:
+            raise CallerError("policy.triggerBasis", f"{spec.venue} has no mark price", "last")
         put_account(tx, name, spec, namespace=self._namespace, uid=uid)
 
     def passed(self, account: str) -> None:

@@ -46,9 +46,12 @@ class Hands:
             self.checks,
         )
 
-    async def apply(self, uid: str, version: int, **spec: Any) -> None:
-        metadata = {"name": "main", "uid": uid, "resourceVersion": str(version), "generation": 1}
-        body = {"metadata": metadata, "spec": {"accountId": "main"} | spec}
+    async def apply(self, uid: str, version: int, generation: int = 1, **spec: Any) -> None:
+        metadata = {"name": "main", "uid": uid, "resourceVersion": str(version)}
+        body = {
+            "metadata": metadata | {"generation": generation},
+            "spec": {"accountId": "main"} | spec,
+        }
         assert self.shelf.put(body)
         await self.accounts.take("main")
 
@@ -98,6 +101,19 @@ async def test_an_account_applied_again_takes_its_positions_nowhere_else(hands: 
     assert (await hands.row()).spec.market().value == "linear"
     ready = hands.ready()
     assert (ready["reason"], "positions are open" in ready["message"]) == ("Invalid", True)
+
+
+async def test_a_price_that_its_market_does_not_have_takes_nothing_from_an_account(hands: Hands):
+    """The gateway would refuse the whole account, and nothing of it would be guarded."""
+    real: Any = {"venue": "binance", "environment": "Live"}
+    await hands.apply("one", 1, **real)
+    await hands.apply("one", 2, generation=2, **real, policy={"triggerBasis": "mark"})
+    assert (await hands.row()).spec.policy.trigger_basis == "last"
+    ready = hands.ready()
+    assert (ready["reason"], "triggerBasis" in ready["message"]) == ("Invalid", True)
+    await hands.apply("one", 3, generation=3, **real, paused=True)
+    assert (await hands.row()).spec.paused
+    assert hands.ready()["reason"] != "Invalid"
 
 
 async def test_an_account_without_positions_may_be_applied_again_elsewhere(hands: Hands):
