@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -451,7 +452,7 @@ async def test_looks_at_fills_leave_what_looking_orders_up_takes(tmp_path, monke
         await asyncio.sleep(10)
 
         async def spent():
-            with pytest.raises(Unavailable, match="too often"):
+            with suppress(Unavailable):
                 while True:
                     await made.venue.fills(SYMBOL, start)
 

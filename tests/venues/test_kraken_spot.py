@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from guardian_core.domain.errors import Ambiguous, NotSent, OrderGone, Rejected,
 from guardian_core.domain.orders import OrderStatus, OrderType, TriggerBasis
 from guardian_gateway.venues.exchange.errors import Answer, Refusal, Strange, of_write
 from guardian_gateway.venues.exchange.markets import Markets
+from guardian_gateway.venues.kraken import spot_trades
 from guardian_gateway.venues.kraken.codes import SPOT, read_spot_code
 from guardian_gateway.venues.kraken.spot_listing import balances, listings, symbol_of
 from guardian_gateway.venues.kraken.spot_words import fills, orders, sent_number
@@ -18,8 +20,8 @@ from guardian_gateway.venues.kraken.turns import Turns
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
-from tests.venues.fake.server import HANGS
-from tests.venues.loop import on_jumping_time
+from tests.venues.fake.server import HANGS, Problem
+from tests.venues.loop import LoopClock, on_jumping_time
 from tests.venues.rigs import SYMBOL, rig
 
 D = Decimal
@@ -387,3 +389,120 @@ async def test_a_listing_that_lags_behind_a_cancel_is_not_shown_again_later(tmp_
         made.wire._open = shown
         await asyncio.sleep(3)
         assert await made.venue.open_orders() == []
+
+
+# Trades
+
+
+async def traded(made, count, symbol="BTCUSDT"):
+    for _ in range(count):
+        name = f"in{len(made.wire.names)}"
+        await made.venue.create(body(name, "buy", "market", "0.01", symbol=symbol))
+        await asyncio.sleep(2)
+
+
+def trades_asked(made):
+    return sum(one.call == "POST /0/private/TradesHistory" for one in made.wire.asked)
+
+
+@on_jumping_time
+async def test_a_lane_that_traded_long_ago_gets_its_fills_over_several_questions(
+    tmp_path, monkeypatch
+):
+    """What one question had no time for is not asked again by the next one."""
+    monkeypatch.setattr(spot_trades, "PAGE", 2)
+    monkeypatch.setattr(spot_trades, "LATE", timedelta(seconds=1))
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        made.set_price("2000", "ETHUSDT")
+        start = made.clock.now()
+        await traded(made, 1)
+        await traded(made, 9, "ETHUSDT")
+        pages = 3
+        answers = made.wire._trades
+        left = 0
+
+        def until_time_is_over(pairs):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Problem(200, "EAPI:Rate limit exceeded", "")
+            return answers(pairs)
+
+        made.wire._trades = until_time_is_over
+        for _ in range(4):
+            left = pages
+            try:
+                found = await made.venue.fills(SYMBOL, start)
+            except Unavailable:
+                await asyncio.sleep(6)
+            else:
+                break
+        assert [fill.client_order_id for fill in found] == ["in0"]
+        left, before = pages, trades_asked(made)
+        assert len(await made.venue.fills("ETHUSDT", start)) == 9
+        assert trades_asked(made) - before == 1
+
+
+@on_jumping_time
+async def test_a_trade_that_is_listed_late_is_found_all_the_same(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        start = made.clock.now()
+        await made.venue.create(body("in", "buy", "market", "0.01"))
+        shown, made.wire._trades = made.wire._trades, lambda _: {"trades": {}, "count": 0}
+        assert await made.venue.fills(SYMBOL, start) == []
+        await asyncio.sleep(60)
+        made.wire._trades = shown
+        assert len(await made.venue.fills(SYMBOL, start)) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-600, 600])
+@on_jumping_time
+async def test_trades_are_asked_for_by_krakens_clock(ahead_s, tmp_path):
+    async with rig("kraken", tmp_path, LoopClock(asyncio.get_running_loop(), ahead_s)) as made:
+        start = loop.clock().now()
+        for count in range(1, 4):
+            await made.venue.create(body(f"in{count}", "buy", "market", "0.01"))
+            await asyncio.sleep(10)
+            assert len(await made.venue.fills(SYMBOL, start)) == count
+
+
+@on_jumping_time
+async def test_a_trade_is_nobodys_only_once_its_order_would_surely_be_shown(tmp_path):
+    """Coins of a trade that counts as somebody else's would have no stop."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        start = made.clock.now()
+        await made.venue.open_orders()
+        made.wire.place(body("in", "buy", "market", "0.01"), "in")
+        shown = made.wire._query
+
+        def none_shown(_):
+            raise made.wire.gone()
+
+        for hidden in (none_shown, lambda _: {}):
+            made.wire._query = hidden
+            with pytest.raises(Unavailable, match="not shown yet"):
+                await made.venue.fills(SYMBOL, start)
+        made.wire._query = shown
+        (fill,) = await made.venue.fills(SYMBOL, start)
+        assert fill.client_order_id == "in"
+
+
+@on_jumping_time
+async def test_an_order_that_is_not_known_hides_no_other_ones_name(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        start = made.clock.now()
+        await made.venue.open_orders()
+        for name in ("in", "old"):
+            made.wire.place(body(name, "buy", "market", "0.01"), name)
+        shown = made.wire._query
+        old = made.wire.uid(made.wire.orders()[-1])
+
+        def all_or_none(pairs):
+            if old in pairs["txid"]:
+                raise made.wire.gone()
+            return shown(pairs)
+
+        made.wire._query = all_or_none
+        await asyncio.sleep(150)
+        found = await made.venue.fills(SYMBOL, start)
+        assert [fill.client_order_id for fill in found] == ["in", None]

@@ -159,7 +159,7 @@ async def test_an_id_is_sought_among_working_orders_and_then_among_ended_ones(tm
 async def test_fills_are_asked_for_from_a_second_before_their_start(tmp_path):
     async with rig("kraken", tmp_path, loop.clock()) as made:
         await bought(made)
-        start = made.clock.now() - timedelta(minutes=1)
+        start = made.clock.now() - timedelta(minutes=5)
         assert await sent(made, made.venue.fills(SYMBOL, start)) == [
             (
                 f"{PRIVATE}/TradesHistory",

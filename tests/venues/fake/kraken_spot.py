@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from guardian_core.domain.errors import RejectReason
 from guardian_core.domain.money import ZERO, MarketKind, plain
 from guardian_core.domain.orders import OrderRef, OrderStatus, OrderType
-from guardian_gateway.venues.kraken import spot
+from guardian_gateway.venues.kraken import spot, spot_trades
 from guardian_gateway.venues.paper.records import PaperFill, PaperOrder
 from guardian_gateway.venues.paper.rules import Rules
 from tests.venues.fake.core import CoreWire, Refusals, ms
@@ -141,7 +141,7 @@ class FakeKrakenSpot(CoreWire):
 
     def _is_meant(self, order: PaperOrder, pairs: Mapping[str, str]) -> bool:
         if "txid" in pairs:
-            return self.uid(order) == pairs["txid"]
+            return self.uid(order) in pairs["txid"].split(",")
         return pairs.get("cl_ord_id") in (None, self.names.get(order.order_id))
 
     def _cancel(self, pairs: Mapping[str, str]) -> Any:
@@ -199,8 +199,10 @@ class FakeKrakenSpot(CoreWire):
         everything = sorted(self.exchange._book.fills.values(), key=lambda f: int(f.fill_id))
         start_ms = int(pairs.get("start", "0")) * 1000
         wanted = [fill for fill in everything[::-1] if ms(fill.at) > start_ms]
+        end_ms = int(pairs.get("end", "99999999999")) * 1000
+        wanted = [fill for fill in wanted if ms(fill.at) <= end_ms]
         offset = int(pairs.get("ofs", "0"))
-        page = wanted[offset : offset + spot.PAGE]
+        page = wanted[offset : offset + spot_trades.PAGE]
         return {"trades": dict(map(self._trade, page)), "count": len(wanted)}
 
     def _trade(self, fill: PaperFill) -> tuple[str, dict[str, Any]]:

@@ -31,8 +31,8 @@ from guardian_gateway.venues.exchange.checks import (
     withdrawal_finding,
 )
 from guardian_gateway.venues.exchange.client import Client, Wiring
+from guardian_gateway.venues.exchange.making import VALID_FOR_MS
 from guardian_gateway.venues.exchange.markets import Listing, Markets
-from guardian_gateway.venues.exchange.names import OrderNames
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import Row, number
 from guardian_gateway.venues.exchange.surroundings import Surroundings
@@ -40,6 +40,7 @@ from guardian_gateway.venues.kraken import spot_words as words
 from guardian_gateway.venues.kraken.codes import SPOT, read_spot_code
 from guardian_gateway.venues.kraken.shared import check_not_passed
 from guardian_gateway.venues.kraken.spot_listing import balances, listings, result
+from guardian_gateway.venues.kraken.spot_trades import SpotTrades
 from guardian_gateway.venues.kraken.turns import Turns
 from guardian_gateway.venues.port import Balance, VenueFill, VenueOrder
 
@@ -70,7 +71,7 @@ CAPABILITIES = Capabilities(
     valid_for_s=3.5,
 )
 PAGE = 50
-"""Orders that ended, or trades, in one answer."""
+"""Orders that ended, in one answer."""
 FILLS_WINDOW = timedelta(days=7)
 LISTED_GOOD_FOR_S = 3.5
 """Long enough to serve every second look of an account that is looked at every 3 s, and too short
@@ -90,7 +91,7 @@ class KrakenSpot:
         self._turns = Turns()
         self._clock = around.clock
         self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
-        self._names = OrderNames(self._read_name)
+        self._trades = SpotTrades(self._ask, self._now, self._markets)
         self._balances: tuple[float, Sequence[Balance]] | None = None
         self._listed: tuple[float, Sequence[VenueOrder]] | None = None
         self._moved_at_s = -SETTLED_AFTER_S
@@ -128,7 +129,7 @@ class KrakenSpot:
             self._working = working
             self._forget()
         for order in found:
-            self._names.learn(order)
+            self._trades.learn(order)
         self._listed = (now_s, found) if self._was_settled(now_s) else None
         return [order for order in found if symbol in (None, order.ref.symbol)]
 
@@ -147,30 +148,8 @@ class KrakenSpot:
         return found[-1] if found else None
 
     async def fills(self, symbol: str, since: datetime | None = None) -> Sequence[VenueFill]:
-        """Pages are counted from the newest trade: one that comes in between makes two pages
-        overlap, and leaves none out."""
         await self._markets.ready()
-        # Kraken leaves out what happened at the very start.
-        start = (since or self._clock.now() - FILLS_WINDOW) - timedelta(seconds=1)
-        found: dict[str, VenueFill] = {}
-        asked = 0
-        while True:
-            page = await self._ask(
-                "privatePostTradesHistory",
-                {
-                    "type": "all",
-                    "start": str(int(start.timestamp())),
-                    "ofs": str(asked),
-                    "consolidate_taker": "false",
-                },
-                lambda answer: words.fills(answer, self._markets),
-            )
-            asked += len(page)
-            found |= {fill.venue_fill_id: fill for fill in page}
-            if len(page) < PAGE:
-                break
-        mine = [fill for fill in found.values() if fill.symbol == symbol]
-        return await self._names.told(sorted(mine[::-1], key=lambda fill: fill.at))
+        return await self._trades.fills(symbol, since or self._clock.now() - FILLS_WINDOW)
 
     async def price(self, symbol: str) -> Price:
         listing = await self._markets.listing(symbol)
@@ -197,7 +176,7 @@ class KrakenSpot:
         if not body.type.is_conditional:
             order = await self._as_it_stands(number_) or order
             check_is_of(order, body)
-        self._names.learn(order)
+        self._trades.learn(order)
         return order
 
     async def _as_it_stands(self, number_: str) -> VenueOrder | None:
@@ -271,6 +250,10 @@ class KrakenSpot:
     async def close(self) -> None:
         await self._client.close()
 
+    async def _now(self) -> datetime:
+        """By Kraken's clock."""
+        return await self._client.deadline() - timedelta(milliseconds=VALID_FOR_MS)
+
     async def _ask(self, call: str, params: dict[str, str], parse: Callable[[Any], T]) -> T:
         async with self._turns.asking():
             return await self._client.read(call, params, parse)
@@ -283,15 +266,6 @@ class KrakenSpot:
 
     async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
         return await self._client.read("publicGetAssetPairs", {}, listings, signed=False)
-
-    async def _read_name(self, _symbol: str, order_id: str) -> str | None:
-        found = await self._ask(
-            "privatePostQueryOrders",
-            {"txid": order_id},
-            lambda answer: words.orders(answer, None, self._markets),
-        )
-        named = (o.ref.client_order_id for o in found if o.ref.venue_order_id == order_id)
-        return next(named, None)
 
 
 def _only(client_order_id: str, found: list[VenueOrder]) -> list[VenueOrder]:
