@@ -41,6 +41,7 @@ from tests.domain.builders import (
     past,
     plan,
     position,
+    price,
     seconds,
 )
 from tests.domain.model_venue import apply
@@ -188,6 +189,22 @@ class TestLevels:
         decision = run(wish, lane(capabilities=capabilities, orders=(old,)), ALERT)
         assert not decision.actions
         assert [reason.code for reason in decision.reasons] == ["LevelCrossed"]
+
+    def test_a_refused_pair_does_not_say_that_the_take_profit_is_reached(self) -> None:
+        """Either level may be the crossed one; the stop alone is asked for by itself."""
+        refused: dict[str, Any] = {
+            "status": "rejected",
+            "reject_reason": RejectReason.CROSSED,
+            "updated_at": NOW - seconds(3),
+        }
+        pairs = [past(role, 1, **refused) for role in (SL, TP)]
+        pairs += [past(role, 2, **refused) for role in (SL, TP)]
+        seen = lane(capabilities=SPOT, orders=(leg(SL, attempt=3, reduce_only=False),))
+        wish = plan(orders=(*pairs, past(SL, 3)))
+        for known in (price(), None):
+            assert SetTarget not in map(type, run(wish, replace(seen, price=known)).changes)
+        reached = run(wish, replace(seen, price=price(45000)))
+        assert SetTarget(Decimal(0), "TakeProfitReached") in reached.changes
 
     def test_on_spot_the_take_profit_stands_alone_where_no_stop_can(self) -> None:
         seen = lane(capabilities=SPOT, orders=())

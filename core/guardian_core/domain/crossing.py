@@ -12,7 +12,7 @@ from guardian_core.domain.legs import LegView
 from guardian_core.domain.money import ZERO
 from guardian_core.domain.orders import Role
 from guardian_core.domain.plan import OnCrossedStop, Plan, Policy, crossed_percent
-from guardian_core.domain.snapshot import LaneSnapshot, Price
+from guardian_core.domain.snapshot import LaneSnapshot, LegsMode, Price
 
 PRICE_AGE_MAX_MS = 2000
 REFUSALS_THAT_PROVE = 2
@@ -51,7 +51,7 @@ def is_crossed(plan: Plan, lane: LaneSnapshot, view: LegView, now: datetime) -> 
     shown = price is not None and (
         crossed_percent(plan.side, view.role, view.level, price.of(view.basis)) is not None
     )
-    if shown or view.watched:
+    if shown or view.watched or _is_of_a_pair(plan, lane, view):
         return shown
     past = plan.attempts(view.role)
     refused = (
@@ -60,6 +60,12 @@ def is_crossed(plan: Plan, lane: LaneSnapshot, view: LegView, now: datetime) -> 
         and now - past[-1].updated_at < REFUSAL_PROVES_FOR
     )
     return refused and (price is None or rejects(past) >= REFUSALS_THAT_PROVE)
+
+
+def _is_of_a_pair(plan: Plan, lane: LaneSnapshot, view: LegView) -> bool:
+    """Whether a refusal says nothing of a take-profit: it may be its stop that was crossed."""
+    pair = lane.capabilities.legs is LegsMode.PAIR and plan.stop_loss is not None
+    return pair and view.role is Role.TAKE_PROFIT
 
 
 def fresh(price: Price | None) -> Price | None:
