@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from guardian_core.domain.errors import Ambiguous, NotSent, OrderGone, Rejected, Unavailable
+from guardian_core.domain.errors import (
+    Ambiguous,
+    NotSent,
+    OrderGone,
+    Rejected,
+    RejectReason,
+    Unavailable,
+)
 from guardian_core.domain.orders import OrderStatus, OrderType, TriggerBasis
 from guardian_gateway.venues.exchange.errors import Answer, Refusal, Strange, of_write
 from guardian_gateway.venues.exchange.markets import Markets
@@ -17,6 +24,7 @@ from guardian_gateway.venues.kraken.codes import SPOT, read_spot_code
 from guardian_gateway.venues.kraken.spot_listing import balances, listings, symbol_of
 from guardian_gateway.venues.kraken.spot_words import fills, orders, sent_number
 from guardian_gateway.venues.kraken.turns import Turns
+from guardian_gateway.venues.port import VenueFill
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
@@ -311,6 +319,27 @@ async def test_a_write_goes_before_what_waits_and_no_question_leaves_beside_it()
 
 
 @on_jumping_time
+async def test_a_slow_way_to_kraken_makes_no_deadline_too_near(tmp_path):
+    """Kraken takes none that is nearer than two seconds when the order arrives, and its clock is
+    known to half a second only."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        made.wire.ahead_s = 2
+        await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
+        assert len(await made.venue.open_orders()) == 1
+
+
+@on_jumping_time
+async def test_a_deadline_that_was_too_near_all_the_same_means_not_sent(tmp_path):
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        made.wire.ahead_s = 4
+        with pytest.raises(Rejected) as refusal:
+            await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
+        assert refusal.value.reason is RejectReason.NOT_SENT
+
+
+@on_jumping_time
 async def test_a_write_whose_turn_does_not_come_soon_was_not_sent(tmp_path):
     """It says so, instead of leaving a stop in doubt that could be sent again at once; and none
     leaves so late that it is still valid when it counts as lost."""
@@ -420,6 +449,7 @@ async def test_a_lane_that_traded_long_ago_gets_its_fills_over_several_questions
         pages = 3
         answers = made.wire._trades
         left = 0
+        found: list[VenueFill] = []
 
         def until_time_is_over(pairs):
             nonlocal left
@@ -478,7 +508,10 @@ async def test_a_trade_is_nobodys_only_once_its_order_would_surely_be_shown(tmp_
         def none_shown(_):
             raise made.wire.gone()
 
-        for hidden in (none_shown, lambda _: {}):
+        def nothing(_):
+            return {}
+
+        for hidden in (none_shown, nothing):
             made.wire._query = hidden
             with pytest.raises(Unavailable, match="not shown yet"):
                 await made.venue.fills(SYMBOL, start)

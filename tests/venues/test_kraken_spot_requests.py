@@ -33,7 +33,7 @@ async def bought(made):
 
 
 def deadline(made) -> str:
-    at = EPOCH + timedelta(seconds=asyncio.get_running_loop().time() + 3)
+    at = EPOCH + timedelta(seconds=asyncio.get_running_loop().time() + 5)
     off = timedelta(milliseconds=made.venue._client.skew_ms)
     return (at - off).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

@@ -31,6 +31,7 @@ _STATUSES = {
     OrderStatus.CLOSED: "closed",
     OrderStatus.CANCELLED: "canceled",
 }
+NEAREST_DEADLINE_MS = 2_000
 FEE = Decimal("0.0005")
 ZERO_FEES = Rules(market=MarketKind.SPOT, taker_fee_percent=ZERO, maker_fee_percent=ZERO)
 """The core would take fees out of the coins; here they are paid in money, and only shown."""
@@ -119,6 +120,8 @@ class FakeKrakenSpot(CoreWire):
     def _add(self, pairs: Mapping[str, str]) -> Any:
         if ms(datetime.fromisoformat(pairs["deadline"])) < self.now_ms():
             raise Problem(200, "EService:Deadline elapsed", "")
+        if ms(datetime.fromisoformat(pairs["deadline"])) < self.now_ms() + NEAREST_DEADLINE_MS:
+            raise self.wrong("deadline")
         if self.is_named(pairs["cl_ord_id"]):
             raise Problem(200, "EOrder:Duplicate order", "")
         kind = _TYPES[pairs["ordertype"]]

@@ -122,8 +122,14 @@ _TOO_MANY = {
 
 SPOT = ErrorTable(
     refused=_REFUSED_TEXTS | _TOO_MANY,
-    # How a repeated id is told is not documented; either way it is looked up.
-    worded={"EGeneral:Invalid arguments": (("cl_ord_id", Why.DUPLICATE_ID),)},
+    # How a repeated id is told is not documented; either way it is looked up. A deadline is not
+    # taken where it has come too near on the way.
+    worded={
+        "EGeneral:Invalid arguments": (
+            ("cl_ord_id", Why.DUPLICATE_ID),
+            ("deadline", Why.NOT_SENT),
+        )
+    },
     gone=frozenset({"EOrder:Unknown order"}),
     unclocked=frozenset({"EAPI:Invalid nonce"}),
     late=frozenset({"EService:Deadline elapsed"}),

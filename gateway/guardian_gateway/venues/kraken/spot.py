@@ -67,9 +67,10 @@ CAPABILITIES = Capabilities(
     create_then_cancel=False,
     reports_positions=False,
     visibility_delay_s=2.0,
-    # Kraken's clock is told to the second only.
-    valid_for_s=3.5,
+    # Kraken takes no deadline that is nearer than 2 s, and tells its clock to the second only.
+    valid_for_s=5.5,
 )
+VALID_FOR = timedelta(seconds=5)
 PAGE = 50
 """Orders that ended, in one answer."""
 FILLS_WINDOW = timedelta(days=7)
@@ -168,7 +169,7 @@ class KrakenSpot:
         if body.type.is_conditional:
             await check_not_passed(body, self.price)
         async with self._changing():
-            request = words.order_request(body, listing.name, await self._client.deadline())
+            request = words.order_request(body, listing.name, await self._now() + VALID_FOR)
             number_ = await self._client.write(
                 "privatePostAddOrder", request, words.sent_number, entering=entering
             )
