@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -449,7 +450,7 @@ async def test_a_lane_that_traded_long_ago_gets_its_fills_over_several_questions
         pages = 3
         answers = made.wire._trades
         left = 0
-        found: list[VenueFill] = []
+        found: Sequence[VenueFill] = []
 
         def until_time_is_over(pairs):
             nonlocal left
