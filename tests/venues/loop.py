@@ -16,7 +16,7 @@ from guardian_core.ports import Clock
 from tests.support.loops import to_its_end
 
 EPOCH = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-QUIET_S = 0.01
+QUIET_S = 0.001
 """Real time without any arrival after which nothing is under way."""
 STUCK_AFTER_S = 20.0
 

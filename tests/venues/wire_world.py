@@ -23,6 +23,7 @@ from tests.venues.loop import LoopClock
 from tests.venues.rigs import ADAPTERS, Rig, rig
 
 SETTLED_WITHIN_S = 60
+LOOK_EVERY_S = 2
 
 
 class WireWorld(World):
@@ -75,7 +76,7 @@ class WireWorld(World):
 
     async def settle(self) -> None:
         """Looks as the guardian does until no order's fate is open."""
-        for _ in range(SETTLED_WITHIN_S):
+        for _ in range(SETTLED_WITHIN_S // LOOK_EVERY_S):
             found = await self.gateway.snapshot(ACCOUNT)
             rows = await self.trades()
             open_fates = [row for row in rows if row.status == OrderStatus.PENDING.value]
@@ -83,16 +84,16 @@ class WireWorld(World):
             in_flight = any(order.in_flight for order in found.orders)
             if sections_ok and not open_fates and not in_flight:
                 return
-            await asyncio.sleep(1)
+            await asyncio.sleep(LOOK_EVERY_S)
         raise AssertionError(f"not settled: {[(t.role, t.status) for t in await self.trades()]}")
 
     async def submit_when_resolved(self, state_id: UUID, action: Any) -> DecisionResult:
         """The same request once more, as a replay sends it: until it is not told to wait."""
-        for _ in range(SETTLED_WITHIN_S):
+        for _ in range(SETTLED_WITHIN_S // LOOK_EVERY_S):
             try:
                 return await self.submit(state_id, action)
             except Conflict:
-                await asyncio.sleep(1)
+                await asyncio.sleep(LOOK_EVERY_S)
         raise AssertionError("the lane never came free")
 
     async def status(self, client_order_id: str) -> str:

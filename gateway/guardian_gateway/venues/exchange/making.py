@@ -5,9 +5,11 @@ Loaded when an account on an exchange is first used: ccxt takes a second to load
 
 import json
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -71,6 +73,7 @@ def _made(wiring: Wiring, around: Surroundings, kinds: tuple[type, ...]) -> Any:
         }
     )
     exchange.clock, exchange.wiring = around.clock, wiring
+    exchange.ssl_context = _trusted(exchange.cafile)
     # ccxt writes whole requests there, headers and keys included.
     exchange.logger = _SILENT
     exchange.timeout_on_exit = 0
@@ -86,6 +89,12 @@ def _made(wiring: Wiring, around: Surroundings, kinds: tuple[type, ...]) -> Any:
     if around.elsewhere is not None:
         exchange.urls["api"] = _moved(exchange.urls["api"], around.elsewhere)
     return exchange
+
+
+@cache
+def _trusted(cafile: str) -> ssl.SSLContext:
+    """One for all accounts: reading the list of authorities takes longer than a request."""
+    return ssl.create_default_context(cafile=cafile)
 
 
 class _Telling:
