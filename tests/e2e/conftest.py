@@ -1,5 +1,6 @@
 """End-to-end tests live in real time: these databases tell it, unlike those of the other tests."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +55,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-VENUES = ("binance", "binanceusdm")
-"""Exchanges that the main scenarios are played on."""
+VENUES = os.environ.get("E2E_EXCHANGES", "binance,binanceusdm,bitget,bitgetswap,okx,okxswap").split(
+    ","
+)
+"""Exchanges that the main scenarios are played on: two of each way to hold the legs."""
 
 
 @pytest.fixture(

@@ -111,6 +111,11 @@ class Account:
         if self.legs is LegsMode.PAIR:
             self.legs = LegsMode.STOP_ONLY
 
+    def refuse_pairs(self) -> None:
+        """Once, so that the stop goes out alone."""
+        if self.legs is LegsMode.PAIR:
+            self.refuse_stops(1)
+
     def end(self) -> None:
         """Sells what is open. The user's own coins were never touched."""
         if self.state() is not None:

@@ -4,8 +4,11 @@ the real ccxt, to a fake exchange over HTTP, whose own books judge.
 What becomes of it when the exchange or the process misbehaves: `test_exchanges_faults.py`.
 """
 
+import json
 import time
 from decimal import Decimal
+
+import pytest
 
 from guardian_core.domain.money import ZERO
 from guardian_core.domain.snapshot import LegsMode
@@ -21,6 +24,7 @@ AT = levels(41000, 46000)
 MOVED = levels(42000, 45000)
 QUIET_S = 3.5
 REST_S = 10.0
+WATCHED_WITHIN_S = 10.0
 SHARE_AT_REST = Decimal("0.2")
 """Of what this address may ask of the exchange, one account at rest may take so much."""
 
@@ -144,6 +148,28 @@ def test_a_take_profit_that_is_reached_closes_the_position(exchange: ExchangeHou
         assert check_profit(account) > 0
         for order in account.house.trades(account.name):
             assert order.status in ("closed", "cancelled"), order
+
+
+def test_where_the_stop_stands_alone_the_take_profit_is_watched(exchange: ExchangeHouse) -> None:
+    with exchange.account("watched") as account:
+        if account.legs is LegsMode.INDEPENDENT:
+            pytest.skip("both legs are orders here")
+        account.refuse_pairs()
+        sent = account.buy(AT)
+        account.guarded(AT)
+        account.house.finished(sent.trace_id)
+        opened = account.rows_follow()
+        assert opened.legs().keys() == {STOP_LOSS}
+        [line] = json.loads(status(exchange, account, "--json"))["positions"]
+        assert (line["coverage"], line["take_profit_watched"]) == ("Protected", True)
+        assert "46000 Watched" in status(exchange, account)
+        account.exchange.price(46100)
+        account.flat(within_s=WATCHED_WITHIN_S)
+        assert check_profit(account) > 0
+
+
+def status(exchange: ExchangeHouse, account: Account, *options: str) -> str:
+    return exchange.guardian("status", "--account", account.name, *options).stdout
 
 
 def test_a_short_is_protected_too_where_the_market_has_shorts(exchange: ExchangeHouse) -> None:
