@@ -4,14 +4,17 @@ import asyncio
 
 import pytest
 
+from guardian_core.accounts import Environment
 from guardian_core.domain.errors import Ambiguous, Rejected, RejectReason, Unavailable
 from guardian_core.domain.orders import OrderStatus
 from guardian_gateway.venue_calls import WRITE_WITHIN_S
+from guardian_gateway.venues.bybit import BybitSpot
+from guardian_gateway.venues.exchange.surroundings import Surroundings
 from tests.support.paper import body
 from tests.venues import loop
 from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
-from tests.venues.rigs import SYMBOL, rig
+from tests.venues.rigs import SYMBOL, rig, stored_keys
 
 BUY = body("in", "buy", "market", "0.1")
 STOP = body("sl", "sell", "stop_loss", "0.05", "42000")
@@ -98,6 +101,33 @@ async def test_a_price_that_does_not_come_holds_no_stop_up(tmp_path):
         async with asyncio.timeout(WRITE_WITHIN_S):
             await made.venue.create(STOP)
         assert len(await made.venue.open_orders()) == 1
+
+
+@on_jumping_time
+async def test_a_turned_stop_of_a_process_that_died_counts_as_no_stop(tmp_path):
+    """Whoever comes next does not know what it was meant for; but it must not count as right."""
+    async with rig("bybit", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        made.wire.falls_to = "41900"
+        made.wire.cancels = False
+        with pytest.raises(Ambiguous):
+            await made.venue.create(STOP)
+        around = Surroundings(
+            Environment.LIVE,
+            stored_keys(tmp_path, made.wire.key, made.wire.secret),
+            made.clock,
+            elsewhere=made.wire.url,
+        )
+        next_one = BybitSpot(around)
+        try:
+            (listed,) = await next_one.open_orders()
+            assert (listed.ref.client_order_id, listed.trigger_price) == ("sl", None)
+            assert await next_one.find(SYMBOL, "sl") == listed
+            made.wire.cancels = True
+            await next_one.cancel(listed.ref)
+            assert await next_one.open_orders() == []
+        finally:
+            await next_one.close()
 
 
 @on_jumping_time

@@ -7,13 +7,15 @@
    to its trigger from wherever it is. So a stop-loss that the price has passed is not refused; it
    would wait for the price to rise. The price is looked at before a stop is sent, and the order
    afterwards (it tells the price that it was placed at); one that waits on the wrong side is taken
-   back at once, or whenever it is next seen.
+   back at once, or whenever it is next seen; by a process that did not send it, it is shown as no
+   stop.
 3. There are no positions here: the gateway counts our own fills.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from guardian_core.domain.errors import (
@@ -140,9 +142,12 @@ class BybitSpot(BybitMarket):
         return mine and order.type is OrderType.TAKE_PROFIT and not order.status.is_terminal
 
     async def _on_its_side(self, order: VenueOrder) -> VenueOrder:
-        """The order, once a turned one has been taken back. Raises Unavailable until it is."""
+        """The order, once a turned one has been taken back. Raises Unavailable until it is. What
+        waits on that side and was not sent by this process may be somebody else's take-profit, or
+        a stop of one that died: it is shown without a level, which no stop of ours has."""
         if not self._is_turned(order):
-            return order
+            turned = order.type is OrderType.TAKE_PROFIT
+            return replace(order, trigger_price=None) if turned else order
         try:
             return await self._taken_back(order)
         except Ambiguous as error:
