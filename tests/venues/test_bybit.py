@@ -1,6 +1,7 @@
 """What is Bybit's own: writes that are only taken up, pages with cursors, modes of an account."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,7 @@ from guardian_gateway.venues.exchange.markets import Markets
 from tests.support.clock import FakeClock
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import Fault
 from tests.venues.families import bybit
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import SYMBOL, rig
@@ -199,6 +201,26 @@ async def test_what_a_symbol_that_is_not_traded_here_shows_keeps_its_name(tmp_pa
         (listed,) = await made.venue.open_orders()
         (held,) = await made.venue.positions()
         assert listed.ref.symbol == held.symbol == "BTCUSDT-26MAR27"
+
+
+@each_market
+@on_jumping_time
+async def test_fills_of_long_ago_are_asked_for_over_several_questions(name, tmp_path):
+    """Weeks that are over are kept when a question ends half-way: with spot, fills that never come
+    leave an account without positions, and so without stops."""
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        since = made.clock.now() - timedelta(weeks=9, days=1)
+        before = len(made.wire.asked)
+        made.wire.faults.append(Fault("GET /v5/execution/list", False, (500, "", {}), 1, 6))
+        with pytest.raises(Unavailable):
+            await made.venue.fills(SYMBOL, since)
+        for _ in range(2):
+            (fill,) = await made.venue.fills(SYMBOL, since)
+            assert fill.client_order_id == "in"
+        asked = len(made.wire.asked) - before
+        # The week that has a fill takes a second page.
+        assert asked == 7 + 5 + 2
 
 
 @on_jumping_time

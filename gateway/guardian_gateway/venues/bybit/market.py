@@ -9,7 +9,7 @@ from guardian_gateway.venues.bybit import words
 from guardian_gateway.venues.bybit.account import account_findings
 from guardian_gateway.venues.bybit.calls import every
 from guardian_gateway.venues.bybit.codes import WIRING
-from guardian_gateway.venues.bybit.history import fills
+from guardian_gateway.venues.bybit.history import History
 from guardian_gateway.venues.bybit.orders import Orders
 from guardian_gateway.venues.bybit.stream import STREAM
 from guardian_gateway.venues.exchange.checks import Finding, clock_finding
@@ -34,6 +34,7 @@ class BybitMarket:
         self._margin_mode = around.margin_mode
         self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
         self._orders = Orders(self._client, self.category, self._markets)
+        self._history = History(self._client, self.category, self._markets)
 
     def _listing(self, source: Row) -> Listing | None:
         """What is traded here; None for the rest."""
@@ -51,8 +52,7 @@ class BybitMarket:
         return await self._orders.find(symbol, client_order_id)
 
     async def fills(self, symbol: str, since: datetime | None = None) -> Sequence[VenueFill]:
-        now = self._clock.now()
-        return await fills(self._client, self.category, self._markets, symbol, since, now)
+        return await self._history.fills(symbol, since, self._clock.now())
 
     async def price(self, symbol: str) -> Price:
         """The last price, and the mark price where there is one."""
