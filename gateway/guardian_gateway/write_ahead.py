@@ -93,8 +93,10 @@ def admit(tx: Tx, fence: Fence, request: DecisionRequest, write: Collection[int]
             if body.client_order_id not in fresh:
                 continue
             check.create(body)
-            if index in write:
-                row = check.insert(body, action.webhook_id if isinstance(action, Enter) else None)
+            webhook_id = action.webhook_id if isinstance(action, Enter) else None
+            # What is refused anyway is so before anything is prepared for it.
+            if index in write or check.refusal(body, webhook_id) is not None:
+                row = check.insert(body, webhook_id)
                 if row.status is OrderStatus.REJECTED:
                     stored[body.client_order_id] = row
                 else:
@@ -267,7 +269,7 @@ class _Check:
     def insert(self, body: OrderBody, webhook_id: UUID | None) -> TradeRow:
         """Writes the row, pending; an entry that must not be sent at once as rejected."""
         now = self.tx.now()
-        refusal = self._refusal(body, webhook_id, now) if webhook_id is not None else None
+        refusal = self.refusal(body, webhook_id)
         trade = self.tx.get(Trade, row_id(self.fence.account, body.client_order_id))
         if trade is None:
             trade = self._new_row(body)
@@ -281,10 +283,11 @@ class _Check:
         self.tx.flush()
         return rows.read(trade, now)
 
-    def _refusal(
-        self, body: OrderBody, webhook_id: UUID, now: datetime
-    ) -> tuple[RejectReason, str] | None:
-        late = self._lateness(webhook_id, now)
+    def refusal(self, body: OrderBody, webhook_id: UUID | None) -> tuple[RejectReason, str] | None:
+        """Why an entry must not be sent; None for whatever may be."""
+        if webhook_id is None:
+            return None
+        late = self._lateness(webhook_id, self.tx.now())
         if late is not None:
             return RejectReason.EXPIRED, late
         limits, account = self.fence.limits, self.fence.account

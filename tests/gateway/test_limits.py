@@ -142,6 +142,17 @@ async def test_real_money_that_nobody_armed_is_not_entered() -> None:
     assert "guardian accounts arm main" in refused.message
 
 
+@on_virtual_time
+async def test_for_an_entry_that_is_not_sent_nothing_is_set_at_the_venue() -> None:
+    world = await World.virtual(environment="Live")
+    state_id = await world.state(status="pending")
+    action = entry(await world.webhook(), leverage="5")
+    refused = only(await world.submit(state_id, action))
+    assert refused.reason is RejectReason.OVER_LIMIT
+    assert "set_leverage" not in world.venue.asked
+    assert only(await world.submit(state_id, action)).replayed
+
+
 @pytest.mark.parametrize(("quote", "allowed"), [("USDT", True), ("EUR", True), ("BTC", False)])
 @on_virtual_time
 async def test_a_limit_in_money_lets_nothing_be_bought_for_coins(quote: str, allowed: bool) -> None:
