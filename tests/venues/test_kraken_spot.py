@@ -540,3 +540,17 @@ async def test_an_order_that_is_not_known_hides_no_other_ones_name(tmp_path):
         await asyncio.sleep(150)
         found = await made.venue.fills(SYMBOL, start)
         assert [fill.client_order_id for fill in found] == ["in", None]
+
+
+@on_jumping_time
+async def test_an_order_between_two_lists_is_asked_for_by_its_number(tmp_path):
+    """Just ended, it may be shown among neither: that does not mean that Kraken forgot it."""
+    async with rig("kraken", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        placed = await made.venue.create(body("sl", "sell", "stop_loss", "0.1", "42000"))
+        made.set_price("41900")
+        made.wire._closed = lambda _: {"closed": {}}
+        found = await made.venue.find(SYMBOL, "sl")
+        assert found is not None
+        assert (found.ref, found.status) == (placed.ref, OrderStatus.CLOSED)
+        assert await made.venue.find(SYMBOL, "nobody") is None

@@ -135,8 +135,9 @@ class KrakenSpot:
         return [order for order in found if symbol in (None, order.ref.symbol)]
 
     async def find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
-        """Working orders first: one that ends in between is then among those that ended. An id
-        may be used again once its order works no more; the last one counts."""
+        """Working orders first: one that ends in between is then among those that ended, or for a
+        moment in neither list, and known by its number alone. An id may be used again once its
+        order works no more; the last one counts."""
         await self._markets.ready()
         self._forget()
         which = {"cl_ord_id": client_order_id}
@@ -146,6 +147,11 @@ class KrakenSpot:
             past = {**which, "closetime": "both", "without_count": "true"}
             ended = await self._orders("privatePostClosedOrders", past, "closed")
             found = _only(client_order_id, ended)
+        if not found and (numbers := self._trades.numbers_of(client_order_id)):
+            which = {"txid": numbers[-1]}
+            found = _only(
+                client_order_id, await self._orders("privatePostQueryOrders", which, None)
+            )
         return found[-1] if found else None
 
     async def fills(self, symbol: str, since: datetime | None = None) -> Sequence[VenueFill]:
@@ -259,7 +265,9 @@ class KrakenSpot:
         async with self._turns.asking():
             return await self._client.read(call, params, parse)
 
-    async def _orders(self, call: str, params: dict[str, str], field: str) -> list[VenueOrder]:
+    async def _orders(
+        self, call: str, params: dict[str, str], field: str | None
+    ) -> list[VenueOrder]:
         try:
             return await self._ask(call, params, lambda a: words.orders(a, field, self._markets))
         except OrderGone:

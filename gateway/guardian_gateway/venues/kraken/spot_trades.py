@@ -86,6 +86,10 @@ class SpotTrades:
         while len(self._names) > KEPT:
             self._names.popitem(last=False)
 
+    def numbers_of(self, client_order_id: str) -> list[str]:
+        """As far as they were learnt."""
+        return [number for number, name in self._names.items() if name == client_order_id]
+
     async def fills(self, symbol: str, since: datetime) -> list[VenueFill]:
         """Oldest first. Raises Unavailable."""
         async with self._reading:
