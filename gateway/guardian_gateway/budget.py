@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass
 
 WRITE_RESERVE = 0.3
+EASY = 0.6
+"""So full is a bucket of which a look that nobody waits for may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class Bucket:
         wanted = min(cost + floor, self._rate.capacity)
         return max(0.0, (wanted - self._tokens) / self._rate.per_second)
 
+    def ease_s(self) -> float:
+        """Seconds until so much is there that others lack nothing."""
+        self._refill()
+        return max(0.0, (self._rate.capacity * EASY - self._tokens) / self._rate.per_second)
+
     def take(self, cost: float) -> None:
         self._refill()
         self._tokens -= cost
@@ -66,6 +73,14 @@ class Budget:
             await asyncio.sleep(wait_s)
         for bucket in self._buckets:
             bucket.take(cost)
+
+    async def ease(self) -> None:
+        """Waits until others lack nothing; takes nothing."""
+        while True:
+            wait_s = max(bucket.ease_s() for bucket in self._buckets)
+            if wait_s <= 0:
+                return
+            await asyncio.sleep(wait_s)
 
 
 class Budgets:

@@ -84,6 +84,7 @@ class Examiner:
         names = await self._context.database.run(lambda tx: symbols_of(tx, self._desk.name))
         unknown = []
         for name in names:
+            await self._desk.calls.ease()
             try:
                 await self._desk.instrument(name)
             except CallerError:

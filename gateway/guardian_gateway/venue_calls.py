@@ -61,6 +61,11 @@ class VenueCalls:
             logger.exception("{} of {} failed inside its adapter", call, self._account)
             raise Unavailable(f"{call} failed: {type(error).__name__}") from error
 
+    async def ease(self) -> None:
+        """To be awaited before each of many reads that nobody waits for: the guarding's own must
+        find their tokens."""
+        await self._budget.ease()
+
     async def reserve(self, calls: int = 1) -> None:
         """Takes the tokens of writes about to come. Raises NotSent when there are none in time."""
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from guardian_core.domain.errors import NotSent, RejectReason
 from guardian_core.protocol import CheckLine, OutcomeKind
+from guardian_gateway.budget import Rate
 from guardian_gateway.examiner import WITHIN_S
 from tests.gateway.world import ACCOUNT, World, on_virtual_time
 from tests.support.paper import body
@@ -152,6 +153,24 @@ async def test_a_look_ends_however_slowly_symbols_are_told() -> None:
     found = {line.what: line for line in (await world.gateway.check(ACCOUNT)).lines}
     assert not found["symbols"].asked
     assert world.clock.monotonic() - began_s == pytest.approx(WITHIN_S, abs=0.1)
+
+
+@on_virtual_time
+async def test_a_look_leaves_the_guarding_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two calls a second, as Kraken has it, and a symbol in use for each second of them."""
+    monkeypatch.setattr("guardian_gateway.desk.PAPER_RATE", Rate(per_second=2, capacity=15))
+    world = await World.virtual()
+    for coin in ("ETH", "BNB", "SOL", "XRP", "ADA", "DOGE", "AVAX", "DOT", "LINK", "LTC"):
+        await world.add_lane(f"{coin}USDT")
+    await world.guarded()
+    await asyncio.sleep(60)
+    look = asyncio.create_task(world.gateway.check(ACCOUNT))
+    while not look.done():
+        began_s = world.clock.monotonic()
+        assert (await world.gateway.snapshot(ACCOUNT)).positions_section.ok
+        assert world.clock.monotonic() - began_s < 0.5
+        await asyncio.sleep(3)
+    assert all(line.ok for line in look.result().lines)
 
 
 @pytest.mark.parametrize("name", ["binanceusdm", "bitgetswap"])
