@@ -101,6 +101,8 @@ class Desk:
         self._gate = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.changing = asyncio.Event()
+        """Set while a changed account waits for those who use it as it was: long work gives way."""
         self._lanes: dict[str, LaneDesk] = {}
         self._instruments: dict[str, tuple[float, Instrument]] = {}
         self._prices: dict[str, tuple[float, Price]] = {}
@@ -163,7 +165,11 @@ class Desk:
             same_account = row.created_at == self._row.created_at
             if self.is_of(row) or (same_account and row.generation < self._row.generation):
                 return
-            await self._idle.wait()
+            self.changing.set()
+            try:
+                await self._idle.wait()
+            finally:
+                self.changing.clear()
             fresh = self._make_venue(row.name, row.spec)
             if row.spec.venue != self._row.spec.venue:
                 self.calls = self._calls_of(row)

@@ -26,6 +26,8 @@ MUST_HOLD = frozenset({"keys", "trading", "withdrawal", "position mode"})
 _OF_AN_INSTALLATION = re.compile("[a-z0-9]{6}[a-z2-7]{12}")
 """Six of the installation, and a hash: see `guardian_core.domain.orders`."""
 
+_UNFINISHED = (Finding("keys", False, "the account has changed meanwhile", asked=False),)
+
 
 class Examiner:
     """Of one account."""
@@ -40,12 +42,23 @@ class Examiner:
     async def look(self) -> Sequence[Finding]:
         """Asks anew. Raises nothing that the venue did: what cannot be asked is a finding."""
         generation = self._desk.generation
-        parts = await asyncio.gather(
-            self._of_the_exchange(),
-            _alone("symbols", self._symbols()),
-            _alone("other installations", self._others()),
+        asking = asyncio.ensure_future(
+            asyncio.gather(
+                self._of_the_exchange(),
+                _alone("symbols", self._symbols()),
+                _alone("other installations", self._others()),
+            )
         )
-        self._found = [finding for part in parts for finding in part]
+        changing = asyncio.ensure_future(self._desk.changing.wait())
+        try:
+            await asyncio.wait((asking, changing), return_when=asyncio.FIRST_COMPLETED)
+            self._found = _UNFINISHED
+            if asking.done():
+                self._found = [finding for part in asking.result() for finding in part]
+        finally:
+            asking.cancel()
+            changing.cancel()
+            await asyncio.gather(asking, changing, return_exceptions=True)
         self._looked_at_s, self._generation = self._context.clock.monotonic(), generation
         return self._found
 

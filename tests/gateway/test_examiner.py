@@ -156,6 +156,25 @@ async def test_a_look_ends_however_slowly_symbols_are_told() -> None:
 
 
 @on_virtual_time
+async def test_a_look_gives_way_to_a_change_of_its_account() -> None:
+    """Whoever guards waits for the change, which waits for all who use the account as it was."""
+    world = await World.virtual()
+    for number in range(1, 13):
+        await world.add_lane(f"NOSUCHCOIN{number}")
+        gate = asyncio.Event()
+        world.venue.stage("instrument", gate=gate)
+        asyncio.get_running_loop().call_later(1.5 * number, gate.set)
+    look = asyncio.create_task(world.gateway.check(ACCOUNT))
+    await asyncio.sleep(1)
+    await world.respec(paused=True)
+    began_s = world.clock.monotonic()
+    assert (await world.gateway.snapshot(ACCOUNT)).positions_section.ok
+    assert world.clock.monotonic() - began_s < 0.5
+    (line,) = (await look).lines
+    assert not line.asked
+
+
+@on_virtual_time
 async def test_a_look_leaves_the_guarding_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two calls a second, as Kraken has it, and a symbol in use for each second of them."""
     monkeypatch.setattr("guardian_gateway.desk.PAPER_RATE", Rate(per_second=2, capacity=15))
