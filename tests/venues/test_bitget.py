@@ -24,7 +24,7 @@ from guardian_gateway.venues.exchange.errors import Answer, of_read, of_write
 from tests.gateway.world import ACCOUNT, entry, stop_loss
 from tests.support.paper import body
 from tests.venues import loop
-from tests.venues.fake.server import RESETS
+from tests.venues.fake.server import HANGS, RESETS
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import ADAPTERS, SYMBOL, rig
 from tests.venues.wire_world import wire_world
@@ -216,6 +216,24 @@ async def test_a_switch_to_hedge_mode_is_noticed_at_the_next_order(tmp_path):
             await made.venue.create(body("more", "buy", "market", "0.01"))
         with pytest.raises(ConfigurationError, match="one-way mode"):
             await made.venue.positions()
+
+
+@pytest.mark.parametrize("answer", [HANGS, (500, "", {})])
+@on_jumping_time
+async def test_a_mode_that_is_not_told_anew_takes_nothing_from_a_position(answer, tmp_path):
+    async with rig("bitgetswap", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        made.wire.fault(ADAPTERS["bitgetswap"].order, (400, told("40774"), JSON), executes=False)
+        with pytest.raises(Rejected):
+            await made.venue.create(body("more", "buy", "market", "0.01"))
+        made.wire.fault("GET /api/v2/mix/account/account", answer, executes=False, times=99)
+        async with asyncio.timeout(2):
+            assert len(await made.venue.positions()) == 1
+        async with asyncio.timeout(2):
+            await made.venue.create(STOP)
+        with pytest.raises(NotSent):
+            async with asyncio.timeout(2):
+                await made.venue.create(body("again", "buy", "market", "0.01"))
 
 
 @each_market

@@ -11,6 +11,7 @@ from guardian_core.domain.orders import OrderSide, OrderStatus, OrderType
 from guardian_gateway.venues.bitget import BitgetSpot
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import HANGS
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import ADAPTERS, SYMBOL, rig
 
@@ -269,3 +270,30 @@ async def test_no_order_is_left_out_of_a_full_page(tmp_path, monkeypatch):
         assert len(found) == 10
         made.set_price("41000")
         assert await status_of(made, "sl0") == ("closed", D("0.01"))
+
+
+# A price that does not come
+
+
+@on_jumping_time
+async def test_no_price_that_does_not_come_holds_a_stop_up(tmp_path):
+    """A write has 3 s in all: the looks before and after it must leave it some."""
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        made.wire.fault(TICKER, HANGS, executes=False, times=99)
+        async with asyncio.timeout(2):
+            placed = await made.venue.create(STOP)
+        assert placed.status is OrderStatus.OPEN
+        async with asyncio.timeout(2):
+            (listed,) = await made.venue.open_orders()
+        assert (listed.ref, listed.trigger_price) == (placed.ref, D(42000))
+
+
+@on_jumping_time
+async def test_an_entry_whose_price_does_not_come_is_surely_not_sent(tmp_path):
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await made.venue.instrument(SYMBOL)
+        made.wire.fault(TICKER, HANGS, executes=False, times=99)
+        with pytest.raises(NotSent):
+            async with asyncio.timeout(2):
+                await made.venue.create(BUY)

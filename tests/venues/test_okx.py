@@ -1,5 +1,6 @@
 """What is OKX's own: writes that are only taken, lists without what triggered, account modes."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from guardian_core.domain.errors import (
     CallerError,
     ConfigurationError,
     GuardianError,
+    NotSent,
     OrderGone,
     Rejected,
     Unavailable,
@@ -27,6 +29,7 @@ from guardian_gateway.venues.okx import pairs, words
 from guardian_gateway.venues.port import VenueOrder
 from tests.support.paper import body
 from tests.venues import loop
+from tests.venues.fake.server import HANGS
 from tests.venues.families import okx
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import SYMBOL, rig, stored_keys
@@ -572,3 +575,23 @@ async def test_a_missing_passphrase_is_told_as_missing_keys(name, tmp_path):
         stored_keys(tmp_path, made.wire.key, made.wire.secret, "another")
         with pytest.raises(Unavailable, match="PASSPHRASE"):
             await made.venue.balances()
+
+
+@pytest.mark.parametrize("answer", [HANGS, (500, "", {})])
+@on_jumping_time
+async def test_modes_that_are_not_told_anew_take_nothing_from_a_position(answer, tmp_path):
+    async with rig("okxswap", tmp_path, loop.clock()) as made:
+        await made.venue.positions()
+        await made.venue.create(BUY)
+        no = json.dumps({"code": "1", "msg": "", "data": [{"sCode": "51010", "sMsg": "mode"}]})
+        made.wire.fault("POST /api/v5/trade/order$", (200, no, JSON), executes=False)
+        with pytest.raises(Rejected):
+            await made.venue.create(body("more", "buy", "market", "0.01"))
+        made.wire.fault("GET /api/v5/account/config", answer, executes=False, times=99)
+        async with asyncio.timeout(2):
+            assert len(await made.venue.positions()) == 1
+        async with asyncio.timeout(2):
+            await made.venue.create(leg(made))
+        with pytest.raises(NotSent):
+            async with asyncio.timeout(2):
+                await made.venue.create(body("again", "buy", "market", "0.01"))

@@ -193,8 +193,8 @@ class BitgetSpot:
     async def _bound(self, body: OrderBody) -> Decimal:
         """Raises NotSent where the price is not known now."""
         try:
-            instrument = await self._markets.instrument(body.symbol)
-            last, ask = await self._plans.ticker(body.symbol)
+            instrument = (await self._markets.listing_to_write(body.symbol)).instrument
+            last, ask = await self._plans.ticker_now(body.symbol)
         except CallerError as error:
             raise Rejected(RejectReason.UNKNOWN_SYMBOL, str(error)) from None
         except (OrderGone, Unavailable) as error:

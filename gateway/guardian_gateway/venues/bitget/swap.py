@@ -167,7 +167,7 @@ class BitgetSwap:
 
     async def create(self, body: OrderBody) -> VenueOrder:
         one_of_ours(body, words.SHAPES, self.name)
-        await self._account.check_mode_first()
+        await self._account.check_mode_first(reducing=body.reduce_only)
         try:
             if body.type.is_conditional:
                 return await self._create_plan(body)

@@ -1,5 +1,6 @@
 """How a Bitget futures account stands: its position mode, and what backs each symbol."""
 
+import asyncio
 from decimal import Decimal
 
 from guardian_core.accounts import MarginMode
@@ -13,6 +14,9 @@ from guardian_gateway.venues.exchange.client import Client
 MODE_OF = "BTCUSDT"
 """Whose answer tells the position mode, which is one for all symbols."""
 MODE_GOOD_FOR_S = 600.0
+ANEW_WITHIN_S = 0.5
+"""Of the 2 s that a look at positions may take, and the 3 s of a write."""
+FIRST_WITHIN_S = 1.5
 
 
 class Account:
@@ -23,28 +27,45 @@ class Account:
         self._clock = clock
         self._margin_mode = margin_mode
         self._one_way_until_s = 0.0
+        self._was_one_way = False
 
     def doubt_mode(self) -> None:
         """The next order asks for the position mode again."""
         self._one_way_until_s = 0.0
 
     async def check_mode(self) -> None:
-        """Raises ConfigurationError in hedge mode, Unavailable when it cannot be asked."""
-        if self._clock.monotonic() >= self._one_way_until_s:
-            await self._ask_mode()
+        """Raises ConfigurationError in hedge mode, Unavailable when it was never told. What was
+        told once will do where it is not told anew: a position tells its mode itself, and nothing
+        that only reduces one is taken in another."""
+        try:
+            await self._check_mode_now()
+        except Unavailable:
+            if not self._was_one_way:
+                raise
+
+    async def _check_mode_now(self) -> None:
+        """Raises ConfigurationError in hedge mode, Unavailable soon when it cannot be asked."""
+        if self._clock.monotonic() < self._one_way_until_s:
+            return
+        try:
+            async with asyncio.timeout(ANEW_WITHIN_S if self._was_one_way else FIRST_WITHIN_S):
+                await self._ask_mode()
+        except TimeoutError:
+            raise Unavailable("the position mode is not told") from None
 
     async def _ask_mode(self) -> None:
         """What was known stands while it cannot be asked anew."""
         now_s = self._clock.monotonic()
         one_way = (await self._backing(MODE_OF)).one_way
-        self._one_way_until_s = 0.0
+        self._one_way_until_s, self._was_one_way = 0.0, one_way
         if not one_way:
             raise words.hedge_mode()
         self._one_way_until_s = now_s + MODE_GOOD_FOR_S
 
-    async def check_mode_first(self) -> None:
+    async def check_mode_first(self, *, reducing: bool) -> None:
+        """Before an order. Raises NotSent where the mode is not known."""
         try:
-            await self.check_mode()
+            await (self.check_mode() if reducing else self._check_mode_now())
         except Unavailable as error:
             raise NotSent(f"position mode not known: {error}") from None
 

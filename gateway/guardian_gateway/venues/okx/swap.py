@@ -53,6 +53,9 @@ CAPABILITIES = Capabilities(
     visibility_delay_s=2.0,
 )
 SETUP_GOOD_FOR_S = 600.0
+ANEW_WITHIN_S = 0.5
+"""Of the 2 s that a look at positions may take, and the 3 s of a write."""
+FIRST_WITHIN_S = 1.5
 
 
 class OkxSwap:
@@ -70,6 +73,7 @@ class OkxSwap:
         self._held_in: dict[str, MarginMode] = {}
         """Margin modes of the positions as last told, by symbol."""
         self._setup_until_s = 0.0
+        self._was_fit = False
 
     def capabilities(self) -> Capabilities:
         return CAPABILITIES
@@ -127,7 +131,7 @@ class OkxSwap:
 
     async def create(self, body: OrderBody) -> VenueOrder:
         one_of_ours(body, words.SHAPES, self.name)
-        await self._check_setup_first()
+        await self._check_setup_first(reducing=body.reduce_only)
         listing = await self._markets.listing_to_write(body.symbol)
         try:
             if body.type.is_conditional:
@@ -204,20 +208,37 @@ class OkxSwap:
         return await read_listings(self._client, KIND)
 
     async def _check_setup(self) -> None:
-        """Raises ConfigurationError for modes that cannot be guarded, Unavailable when they
+        """Raises ConfigurationError for modes that cannot be guarded, Unavailable when they were
+        never told. What was told once will do where it is not told anew: a position tells its mode
+        itself, and nothing that only reduces one is taken in another."""
+        try:
+            await self._check_setup_now()
+        except Unavailable:
+            if not self._was_fit:
+                raise
+
+    async def _check_setup_now(self) -> None:
+        """Raises ConfigurationError for modes that cannot be guarded, Unavailable soon when they
         cannot be asked."""
-        if self._clock.monotonic() >= self._setup_until_s:
-            await self._read_setup()
+        if self._clock.monotonic() < self._setup_until_s:
+            return
+        try:
+            async with asyncio.timeout(ANEW_WITHIN_S if self._was_fit else FIRST_WITHIN_S):
+                await self._read_setup()
+        except TimeoutError:
+            raise Unavailable("the account's modes are not told") from None
 
     async def _read_setup(self) -> Setup:
         asked_at_s = self._clock.monotonic()
         setup = await read_setup(self._client)
+        self._was_fit = False
         setup.check_swaps(self._margin_mode)
+        self._was_fit = True
         self._setup_until_s = asked_at_s + SETUP_GOOD_FOR_S
         return setup
 
-    async def _check_setup_first(self) -> None:
+    async def _check_setup_first(self, *, reducing: bool) -> None:
         try:
-            await self._check_setup()
+            await (self._check_setup() if reducing else self._check_setup_now())
         except Unavailable as error:
             raise NotSent(f"the account's modes are not known: {error}") from None
