@@ -18,7 +18,6 @@ from typing import Any
 
 from guardian_core.accounts import AccountSpec, Environment
 from guardian_core.clock import SystemClock
-from guardian_core.domain.orders import OrderType
 from guardian_core.domain.snapshot import LegsMode
 from guardian_core.storage.accounts_store import put_account
 from guardian_core.storage.database import open_database
@@ -104,18 +103,6 @@ class Account:
         eventually(lambda: self.state() is None, within_s=PATIENCE_S, what="the state closed")
         return self.house.states(self.name)[-1]
 
-    def refuse_stops(self, times: int) -> None:
-        """The exchange does, for no good reason. Where it takes legs as pairs only, the stop goes
-        out alone from then on, until the next levels."""
-        self.exchange.refuse(OrderType.STOP_LOSS, times)
-        if self.legs is LegsMode.PAIR:
-            self.legs = LegsMode.STOP_ONLY
-
-    def refuse_pairs(self) -> None:
-        """Once, so that the stop goes out alone."""
-        if self.legs is LegsMode.PAIR:
-            self.refuse_stops(1)
-
     def end(self) -> None:
         """Sells what is open. The user's own coins were never touched."""
         if self.state() is not None:
@@ -186,13 +173,14 @@ class ExchangeHouse:
         self, name: str, keys: Keys | None = None, interval_s: float = 1.0, **how: Any
     ) -> Iterator[Account]:
         """A new account on a new exchange. `how`: of the fake."""
-        given = keys or Keys("the-key", "the-secret", "the-phrase")
-        wire_keys = {"key": given.key, "secret": given.secret, "passphrase": given.passphrase}
-        exchange = self.exchanges.open(self.venue, **wire_keys, **how)
+        if keys is not None:
+            how |= {"key": keys.key, "secret": keys.secret, "passphrase": keys.passphrase}
+        exchange = self.exchanges.open(self.venue, **how)
         urls = json.loads(self.addresses.read_text()) | {name: exchange.url}
         self.addresses.write_text(json.dumps(urls))
         files = KeyFolder(self.home / "accounts").of(name)
-        files.store(given)
+        wire = exchange.wire
+        files.store(Keys(wire.key, wire.secret, wire.passphrase))
         spec = AccountSpec(
             account_id=name,
             venue=self.venue,

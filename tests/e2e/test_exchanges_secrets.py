@@ -18,8 +18,8 @@ from tests.e2e.installation import GATEWAY_TOKEN
 
 AT = levels(41000, 46000)
 MOVED = levels(42000, 45000)
-PLANTED = Keys("PLANTEDKEY7f3a91", "PLANTEDSECRETc02be4", "PLANTEDPHRASE55d8")
-"""No characters that JSON or an address would write otherwise."""
+PLANTED = Keys("PLANTEDKEY7f3a91", "PLANTEDSECRETc02be4f", "PLANTEDPHRASE55d8")
+"""No characters that JSON or an address would write otherwise; the secret could be base64."""
 MARKS = (PLANTED.key, PLANTED.secret, PLANTED.passphrase)
 JSON = {"Content-Type": "application/json"}
 COMMANDS = (
