@@ -14,7 +14,7 @@ pip := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # The project itself goes in as a link to this checkout; its build backend comes from a lock too.
 install_project := $(pip) install --no-deps --no-build-isolation --editable .
 
-.PHONY: help up demo simulate test test-cluster check format docs bench-receiver bench-at-rest lock wheel venv clean
+.PHONY: help up demo simulate test test-cluster test-exchanges check format docs bench-receiver bench-at-rest lock wheel venv clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -50,6 +50,11 @@ docs: $(dev) ## Write the reference pages of docs/ and the custom resources' sch
 	@$(VENV)/bin/python -m guardian_cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(VENV)/bin/python scripts/crds.py
 	@$(VENV)/bin/python scripts/venue_table.py
+
+test-exchanges: $(dev) ## Every scenario and every fault on every exchange's fake; half an hour
+	@EXCHANGES=all scripts/test tests/venues/test_faults.py tests/e2e/test_exchanges.py \
+		tests/e2e/test_exchanges_faults.py tests/e2e/test_exchanges_secrets.py \
+		tests/e2e/test_order_streams.py
 
 bench-receiver: $(bench) ## Measure the receiver beside the handler one would otherwise write
 	@scripts/ensure-test-servers

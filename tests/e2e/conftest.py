@@ -1,6 +1,5 @@
 """End-to-end tests live in real time: these databases tell it, unlike those of the other tests."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from guardian_core.ports import Database
 from guardian_core.storage import migrations
 from guardian_core.storage.database import open_database
 from guardian_core.storage.inline import InlineDatabase
+from tests.support.breadth import played
 from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-VENUES = os.environ.get("E2E_EXCHANGES", "binance,binanceusdm,bitget,bitgetswap,okx,okxswap").split(
-    ","
-)
-"""Exchanges that the main scenarios are played on: two of each way to hold the legs."""
+VENUES = played(("binance", "binanceusdm", "bitget", "bitgetswap", "okx", "okxswap"))
+"""Exchanges that the main scenarios are played on."""
 
 
 @pytest.fixture(

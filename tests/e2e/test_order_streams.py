@@ -16,6 +16,7 @@ from guardian_core.clock import SystemClock
 from guardian_core.ports import Database
 from guardian_gateway.venues.exchange.surroundings import Surroundings
 from tests.e2e.house import ACCOUNT, House, open_house
+from tests.support.breadth import played
 from tests.support.wait import eventually_async
 from tests.venues.rigs import ADAPTERS, PRICE, STREAMING, stored_keys
 
@@ -23,7 +24,7 @@ WITH_STREAM_S = 1.5
 PROMISE_S = 10.0
 LEVELS = {"prix_sl": "42000", "prix_tp": "45000"}
 
-each_adapter = pytest.mark.parametrize("name", STREAMING)
+each_adapter = pytest.mark.parametrize("name", played(STREAMING))
 each_shape = pytest.mark.parametrize("name", ["binanceusdm", "binance"])
 """Two legs side by side, and a pair: what the stream is of does not matter any more."""
 

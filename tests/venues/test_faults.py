@@ -22,6 +22,7 @@ from tests.gateway.world import (
     stop_loss,
     take_profit,
 )
+from tests.support.breadth import is_struck
 from tests.venues.fake.troubles import troubles
 from tests.venues.loop import on_jumping_time
 from tests.venues.rigs import ADAPTERS, DERIVATIVES, SPOTS
@@ -34,6 +35,7 @@ def each(names):
         pytest.param(name, trouble, id=f"{name}-{told}")
         for name in names
         for told, trouble in troubles(ADAPTERS[name].words).items()
+        if is_struck(name, told)
     ]
     return pytest.mark.parametrize(("name", "trouble"), cases)
 
