@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import ccxt  # type: ignore[import-untyped]
@@ -343,3 +345,48 @@ async def test_no_order_is_left_out_of_a_full_page(tmp_path, monkeypatch):
             await made.venue.create(stop)
         found = {order.ref.client_order_id for order in await made.venue.open_orders()}
         assert len(found) == 10
+
+
+# Reading on where time was over
+
+
+FILLS = {
+    "bitget": "GET /api/v2/spot/trade/fills",
+    "bitgetswap": "GET /api/v2/mix/order/fills",
+}
+
+
+@each_market
+@on_jumping_time
+async def test_weeks_of_fills_that_are_over_are_asked_for_once(name, tmp_path):
+    """A symbol that last traded long ago takes more questions than a look has time for."""
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        since = made.clock.now() - timedelta(days=80)
+        made.wire.fault(FILLS[name], RESETS, executes=False, times=9)
+        made.wire.faults[-1].after = 8
+        with pytest.raises(Unavailable):
+            await made.venue.fills(SYMBOL, since)
+        made.wire.faults.clear()
+        before = sum(one.call == FILLS[name] for one in made.wire.asked)
+        assert [f.client_order_id for f in await made.venue.fills(SYMBOL, since)] == ["in"]
+        assert sum(one.call == FILLS[name] for one in made.wire.asked) - before <= 5
+
+
+@each_market
+@on_jumping_time
+async def test_a_fill_of_an_order_that_does_not_show_yet_is_not_nobodys(name, tmp_path):
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        await made.venue.create(
+            replace(STOP, quantity=Decimal("0.05"), reduce_only=name == "bitgetswap")
+        )
+        made.set_price("41000")
+        made.venue._names._names.clear()
+        shown, hides = made.wire._past_plans, lambda pairs: shown({**pairs, "symbol": "NONE"})
+        made.wire._past_plans = hides
+        with pytest.raises(Unavailable, match="not shown"):
+            await made.venue.fills(SYMBOL)
+        made.wire._past_plans = shown
+        fills = await made.venue.fills(SYMBOL)
+        assert [fill.client_order_id for fill in fills] == ["in", "sl"]

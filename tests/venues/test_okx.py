@@ -595,3 +595,34 @@ async def test_modes_that_are_not_told_anew_take_nothing_from_a_position(answer,
         with pytest.raises(NotSent):
             async with asyncio.timeout(2):
                 await made.venue.create(body("again", "buy", "market", "0.01"))
+
+
+# Whose a fill is, and what a fired order is, while it is not shown
+
+
+@each_market
+@on_jumping_time
+async def test_a_fill_of_an_order_that_does_not_show_yet_is_not_nobodys(name, tmp_path):
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        await made.venue.create(leg(made))
+        made.set_price("41000")
+        made.venue._orders._names._names.clear()
+        gone = json.dumps({"code": "51603", "msg": "Order does not exist", "data": []})
+        made.wire.fault("GET /api/v5/trade/order$", (200, gone, JSON), executes=False)
+        with pytest.raises(Unavailable, match="not shown"):
+            await made.venue.fills(SYMBOL)
+        assert [f.client_order_id for f in await made.venue.fills(SYMBOL)] == ["in", "sl"]
+
+
+@pytest.mark.parametrize("hidden", [{"state": "live", "ordId": "", "ordIdList": []}, {"ordId": ""}])
+@each_market
+@on_jumping_time
+async def test_a_fill_is_a_stops_that_does_not_tell_yet_that_it_fired(name, hidden, tmp_path):
+    async with rig(name, tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        await made.venue.create(leg(made))
+        made.set_price("41000")
+        shown = made.wire.shown_algo
+        made.wire.shown_algo = lambda *of: shown(*of) | {"ordIdList": []} | hidden
+        assert [f.client_order_id for f in await made.venue.fills(SYMBOL)] == ["in", "sl"]

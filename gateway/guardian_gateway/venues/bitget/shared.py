@@ -6,7 +6,7 @@ A create is answered with the order's two ids and nothing else: what it filled i
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -29,8 +29,8 @@ from guardian_gateway.venues.exchange.checks import (
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.markets import Listing, by_symbol
-from guardian_gateway.venues.exchange.reading import Row, flag, number, row, rows, text, to_ms
-from guardian_gateway.venues.port import VenueFill, VenueOrder
+from guardian_gateway.venues.exchange.reading import Row, flag, number, row, rows, text
+from guardian_gateway.venues.port import VenueOrder
 
 T = TypeVar("T")
 
@@ -215,22 +215,6 @@ async def pages(ask: Ask[T], **params: str) -> list[T]:
             raise Unavailable("a full page does not tell where the next one begins")
         until = {"idLessThan": last}
     raise Unavailable(f"more than {PAGES_MAX} pages")
-
-
-async def every_fill(ask: Ask[VenueFill], since: datetime, now: datetime) -> list[VenueFill]:
-    """All fills from `since` on, oldest first."""
-    found: dict[str, VenueFill] = {}
-    start = max(since, now - KEPT)
-    while start <= now:
-        page = await pages(ask, startTime=str(to_ms(start)), endTime=str(to_ms(start + WINDOW)))
-        found |= {fill.venue_fill_id: fill for fill in page}
-        start += WINDOW
-    return sorted(found.values(), key=_by_age)
-
-
-def _by_age(fill: VenueFill) -> tuple[datetime, int, str]:
-    """Of those of one moment, the smaller number is the older one."""
-    return fill.at, len(fill.venue_fill_id), fill.venue_fill_id
 
 
 def listings_of(

@@ -33,12 +33,12 @@ from guardian_core.domain.orders import OrderBody, OrderRef, OrderSide, Role
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
 from guardian_gateway.venues.bitget import spot_words as words
 from guardian_gateway.venues.bitget.codes import TABLE, read_code, read_time_ms
+from guardian_gateway.venues.bitget.history import History
 from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
     WINDOW,
     as_taken,
     data,
-    every_fill,
     key_findings,
     listings_of,
     named,
@@ -55,7 +55,7 @@ from guardian_gateway.venues.exchange.checks import Finding, clock_finding
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.making import VALID_FOR_MS
 from guardian_gateway.venues.exchange.markets import Listing, Markets
-from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.names import OrderNames, Unsure
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import rows, to_ms
 from guardian_gateway.venues.exchange.stream import listen
@@ -98,6 +98,7 @@ class BitgetSpot:
         self._clock = around.clock
         self._markets = Markets(around.clock, self._read_market, self.name, around.shelf)
         self._names = OrderNames(self._read_name)
+        self._history = History()
         self._plans = Plans(self._client, around.clock, self._plain, self._names)
         self._used: Recent[float] = Recent()
         """When each symbol was last used, or seen with a plan."""
@@ -157,7 +158,8 @@ class BitgetSpot:
             )
 
         now = self._clock.now()
-        return await self._names.told(await every_fill(ask, since or now - WINDOW, now))
+        found = await self._history.fills(symbol, ask, since or now - WINDOW, now)
+        return await self._names.told(found, now)
 
     async def price(self, symbol: str) -> Price:
         began_s = self._clock.monotonic()
@@ -277,4 +279,6 @@ class BitgetSpot:
             name = await self._plans.became(symbol, order_id, order)
             if name is not None:
                 return name
-        return order.ref.client_order_id if order is not None else None
+            # The plan that became it may show later.
+            raise Unsure(order.ref.client_order_id if order is not None else None)
+        return order.ref.client_order_id

@@ -24,12 +24,12 @@ from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, OrderT
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
 from guardian_gateway.venues.bitget import swap_words as words
 from guardian_gateway.venues.bitget.codes import TABLE, read_code, read_time_ms
+from guardian_gateway.venues.bitget.history import History
 from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
     WINDOW,
     as_taken,
     data,
-    every_fill,
     key_findings,
     listings_of,
     named,
@@ -47,7 +47,7 @@ from guardian_gateway.venues.exchange.checks import Finding, clock_finding, foun
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.errors import Strange
 from guardian_gateway.venues.exchange.markets import Listing, Markets
-from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.names import OrderNames, Unsure
 from guardian_gateway.venues.exchange.orders import check_is_of, one_of_ours
 from guardian_gateway.venues.exchange.reading import Row, number, rows
 from guardian_gateway.venues.exchange.stream import listen
@@ -90,6 +90,7 @@ class BitgetSwap:
         self._account = Account(self._client, around.clock, around.margin_mode)
         self._markets = Markets(around.clock, self._read_markets, self.name, around.shelf)
         self._names = OrderNames(self._read_name)
+        self._history = History()
         self._kinds: Recent[OrderType] = Recent()
         """Of plans that were seen waiting, by each of their ids."""
         self._margin_mode = around.margin_mode
@@ -149,7 +150,8 @@ class BitgetSwap:
             )
 
         now = self._clock.now()
-        return await self._names.told(await every_fill(ask, since or now - WINDOW, now))
+        found = await self._history.fills(symbol, ask, since or now - WINDOW, now)
+        return await self._names.told(found, now)
 
     async def price(self, symbol: str) -> Price:
         """Last and mark price."""
@@ -323,7 +325,9 @@ class BitgetSwap:
             for plan in await self._plans("History", {"symbol": symbol}):
                 if plan.child_id == order_id:
                     return plan.ref.client_order_id
-        return order.ref.client_order_id if order is not None else None
+            # The plan that became it may show later.
+            raise Unsure(order.ref.client_order_id if order is not None else None)
+        return order.ref.client_order_id
 
 
 def _ids(order: OrderRef) -> list[str]:

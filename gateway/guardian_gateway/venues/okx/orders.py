@@ -18,7 +18,7 @@ from guardian_core.domain.orders import OrderBody, OrderRef, OrderStatus, Role
 from guardian_core.ports import Clock
 from guardian_gateway.venues.exchange.asking import both
 from guardian_gateway.venues.exchange.errors import Strange
-from guardian_gateway.venues.exchange.names import OrderNames
+from guardian_gateway.venues.exchange.names import OrderNames, Unsure
 from guardian_gateway.venues.exchange.reading import text, text_or_none, to_ms
 from guardian_gateway.venues.okx import words
 from guardian_gateway.venues.okx.codes import acknowledged, data
@@ -99,7 +99,7 @@ class Orders:
             async for row in self._ask.pages(call, where, "billId"):
                 one = self._ask.parsed(words.fill, row)
                 found[one.venue_fill_id] = one
-        return await self._names.told(sorted(found.values(), key=_by_time))
+        return await self._names.told(sorted(found.values(), key=_by_time), now)
 
     # Writes
 
@@ -218,12 +218,17 @@ class Orders:
         """A plain order's own id, or that of the conditional one that became it."""
         row = await self._ask.plain_row(await self._ask.name_of(symbol), ordId=order_id)
         parent = text_or_none(row, "algoId") if row is not None else None
-        if row is None or parent is None:
-            return text_or_none(row, "clOrdId") if row is not None else None
+        if row is None:
+            raise Unsure(None)
+        if parent is None:
+            return text_or_none(row, "clOrdId")
         algo = await self._ask.algo(algoId=parent)
         if algo is None:
             raise Unavailable(f"order {parent}, which became {order_id}, is not shown")
-        return next((leg.ref.client_order_id for leg in algo.legs if leg.child_id), None)
+        acted = [leg for leg in algo.legs if leg.child_id] or algo.legs
+        if len(acted) != 1:
+            raise Unsure(None)
+        return acted[0].ref.client_order_id
 
 
 async def _until_ended(look: Callable[[], Awaitable[VenueOrder | None]]) -> None:
