@@ -390,3 +390,18 @@ async def test_a_fill_of_an_order_that_does_not_show_yet_is_not_nobodys(name, tm
         made.wire._past_plans = shown
         fills = await made.venue.fills(SYMBOL)
         assert [fill.client_order_id for fill in fills] == ["in", "sl"]
+
+
+@on_jumping_time
+async def test_a_stop_that_is_in_neither_list_is_not_given_up_at_once(tmp_path):
+    """Bitget's lists of plans lag by seconds."""
+    async with rig("bitgetswap", tmp_path, loop.clock()) as made:
+        await made.venue.create(body("in", "buy", "market", "0.1"))
+        await made.venue.create(STOP)
+        made.set_price("41000")
+        made.wire._past_plans = lambda _: {"entrustedList": None, "endId": None}
+        await asyncio.sleep(3.5)
+        with pytest.raises(Unavailable, match="neither"):
+            await made.venue.find(SYMBOL, "sl")
+        await asyncio.sleep(2)
+        assert await made.venue.find(SYMBOL, "sl") is None

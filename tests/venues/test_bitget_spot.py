@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -299,3 +300,40 @@ async def test_an_entry_whose_price_does_not_come_is_surely_not_sent(tmp_path):
         with pytest.raises(NotSent):
             async with asyncio.timeout(2):
                 await made.venue.create(BUY)
+
+
+@on_jumping_time
+async def test_a_fired_stop_is_found_without_reading_all_that_ever_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("guardian_gateway.venues.bitget.shared.PAGE", 2)
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        for index in range(8):
+            await made.venue.cancel(
+                (await made.venue.create(replace(STOP, client_order_id=f"old{index}"))).ref
+            )
+        await made.venue.create(STOP)
+        made.set_price("41900")
+        made.venue._names._names.clear()
+        assert await status_of(made) == ("closed", D("0.05"))
+        made.venue._names._names.clear()
+        fills = await made.venue.fills(SYMBOL)
+        assert [fill.client_order_id for fill in fills] == ["in", "sl"]
+        past = asked(made, "GET /api/v2/spot/trade/history-plan-order")
+        assert [one.params.get("idLessThan") for one in past] == [None, None]
+
+
+@pytest.mark.parametrize("seconds", [3.5, 6])
+@on_jumping_time
+async def test_a_stop_that_is_in_neither_list_is_not_given_up_at_once(seconds, tmp_path):
+    """Bitget's lists of plans lag by seconds."""
+    async with rig("bitget", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        await made.venue.create(STOP)
+        made.set_price("41900")
+        made.wire._past_plans = lambda _: {"orderList": None}
+        await asyncio.sleep(seconds)
+        if seconds > 5:
+            assert await status_of(made) is None
+            return
+        with pytest.raises(Unavailable, match="neither"):
+            await status_of(made)

@@ -626,3 +626,25 @@ async def test_a_fill_is_a_stops_that_does_not_tell_yet_that_it_fired(name, hidd
         shown = made.wire.shown_algo
         made.wire.shown_algo = lambda *of: shown(*of) | {"ordIdList": []} | hidden
         assert [f.client_order_id for f in await made.venue.fills(SYMBOL)] == ["in", "sl"]
+
+
+@on_jumping_time
+async def test_a_pair_between_two_lists_is_asked_for_by_its_number(tmp_path):
+    """Just fired, it may be shown in neither: that does not mean that OKX forgot it."""
+    async with rig("okx", tmp_path, loop.clock()) as made:
+        await made.venue.create(BUY)
+        legs = (
+            body("sl", "sell", "stop_loss", "0.05", "42000"),
+            body("tp", "sell", "take_profit", "0.05", "45000"),
+        )
+        placed = await made.venue.create_pair(*legs)
+        made.set_price("41000")
+        made.wire._ended_algos = lambda _: []
+        assert [(await found_as(made, name)).ref for name in ("sl", "tp")] == [
+            one.ref for one in placed
+        ]
+        assert (await found_as(made, "sl")).status is OrderStatus.CLOSED
+        # It is not asked for by lists, which may be long.
+        lists = [one for one in made.wire.asked if "orders-algo" in one.path]
+        assert lists == []
+        assert await made.venue.find(SYMBOL, "nobody") is None

@@ -4,7 +4,7 @@ A create is answered with the order's two ids and nothing else: what it filled i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -44,6 +44,10 @@ PAGES_MAX = 100
 
 LOOKS_AFTER_S = (0.0, 0.1, 0.2, 0.3)
 """Pauses before each look at an order that was just written."""
+
+LOOK_AGAIN_S = 0.5
+LISTS_LAG_S = 4.0
+"""So long a plan that was seen may be missing from both of its lists; it is sought again soon."""
 
 TRIGGERS = {TriggerBasis.LAST: "fill_price", TriggerBasis.MARK: "mark_price"}
 BASES = {name: basis for basis, name in TRIGGERS.items()}
@@ -204,13 +208,18 @@ Ask = Callable[[dict[str, str]], Awaitable[tuple[list[T], str]]]
 
 async def pages(ask: Ask[T], **params: str) -> list[T]:
     """All pages. Raises Unavailable."""
-    found: list[T] = []
+    return [one async for one in one_by_one(ask, **params)]
+
+
+async def one_by_one(ask: Ask[T], **params: str) -> AsyncIterator[T]:
+    """The same for whoever may stop before the end: the newest first. Raises Unavailable."""
     until: dict[str, str] = {}
     for _ in range(PAGES_MAX):
         page, last = await ask({**params, **until, "limit": str(PAGE)})
-        found += page
+        for one in page:
+            yield one
         if len(page) < PAGE:
-            return found
+            return
         if not last or until == {"idLessThan": last}:
             raise Unavailable("a full page does not tell where the next one begins")
         until = {"idLessThan": last}

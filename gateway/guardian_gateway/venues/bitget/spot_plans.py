@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -28,9 +28,13 @@ from guardian_gateway.venues.bitget import spot_words as words
 from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
     KEPT,
+    LISTS_LAG_S,
+    LOOK_AGAIN_S,
+    Ask,
     as_taken,
     data,
     named,
+    one_by_one,
     pages,
     taken,
 )
@@ -43,7 +47,6 @@ from guardian_gateway.venues.port import VenueOrder
 SUB_ORDERS = "privateSpotGetV2SpotTradePlanSubOrder"
 """ccxt has no name for it."""
 
-LOOK_AGAIN_S = 0.5
 PRICE_WITHIN_S = 0.5
 """Of the 2 s that a listing may take, and the 3 s of a write."""
 
@@ -59,8 +62,8 @@ class Plans:
         self._clock = clock
         self._plain = plain
         self._names = names
-        self._stops: Recent[None] = Recent()
-        """Client order ids of plans that were seen waiting as stops."""
+        self._stops: Recent[float] = Recent()
+        """When plans were last seen waiting as stops, by client order id."""
 
     # Reads
 
@@ -72,11 +75,11 @@ class Plans:
             await asyncio.sleep(LOOK_AGAIN_S)
             found = await self._as_priced(symbol)
         for plan in filter(_is_stop, found):
-            self._stops.note(_id(plan), None)
+            self._stops.note(_id(plan), self._clock.monotonic())
         return found
 
     async def _as_priced(self, symbol: str) -> list[VenueOrder]:
-        found = await self._listed("Current", {"symbol": symbol})
+        found = await pages(self._lists("Current"), symbol=symbol)
         if not found:
             return []
         try:
@@ -95,18 +98,24 @@ class Plans:
             # It was there, and may be in neither list while it triggers.
             await asyncio.sleep(LOOK_AGAIN_S)
             found = await self._find(symbol, client_order_id)
+        seen_s = self._stops.get(client_order_id)
+        lately = seen_s is not None and self._clock.monotonic() - seen_s < LISTS_LAG_S
+        if found is None and lately:
+            raise Unavailable(f"plan {client_order_id} is in neither list")
         return found
 
     async def _find(self, symbol: str, client_order_id: str) -> VenueOrder | None:
-        for lists in (self.waiting, self._past):
-            for plan in await lists(symbol):
-                if plan.ref.client_order_id == client_order_id:
-                    return await self._as_it_stands(plan)
+        for plan in await self.waiting(symbol):
+            if plan.ref.client_order_id == client_order_id:
+                return plan
+        async for plan in self._past(symbol):
+            if plan.ref.client_order_id == client_order_id:
+                return await self._as_it_stands(plan)
         return None
 
     async def became(self, symbol: str, order_id: str, order: VenueOrder | None) -> str | None:
         """Our id of the plan whose child a plain order is; None where it is none's."""
-        for plan in await self._past(symbol):
+        async for plan in self._past(symbol):
             if plan.status is not OrderStatus.CLOSED or not _may_be(plan, order):
                 continue
             if order_id in await self._children(plan):
@@ -136,7 +145,7 @@ class Plans:
         )
         plan = as_taken(body, ack)
         check_is_of(plan, body)
-        self._stops.note(body.client_order_id, None)
+        self._stops.note(body.client_order_id, self._clock.monotonic())
         if await self._is_passed(body):
             await self._take_back(plan)
         return plan
@@ -169,21 +178,22 @@ class Plans:
 
     # Details
 
-    async def _past(self, symbol: str) -> list[VenueOrder]:
+    def _past(self, symbol: str) -> AsyncIterator[VenueOrder]:
+        """Those that have ended, newest first."""
         now = self._clock.now()
         span = {
             "startTime": str(to_ms(now - KEPT + timedelta(hours=1))),
             "endTime": str(to_ms(now + timedelta(hours=1))),
         }
-        return await self._listed("History", {"symbol": symbol, **span})
+        return one_by_one(self._lists("History"), symbol=symbol, **span)
 
-    async def _listed(self, where: str, params: dict[str, str]) -> list[VenueOrder]:
+    def _lists(self, where: str) -> Ask[VenueOrder]:
         async def ask(more: dict[str, str]) -> tuple[list[VenueOrder], str]:
             return await self._client.read(
-                f"privateSpotGetV2SpotTrade{where}PlanOrder", {**params, **more}, _page
+                f"privateSpotGetV2SpotTrade{where}PlanOrder", more, _page
             )
 
-        return await pages(ask)
+        return ask
 
     async def _children(self, plan: VenueOrder) -> list[str | None]:
         return await self._client.read(

@@ -27,6 +27,8 @@ from guardian_gateway.venues.bitget.codes import TABLE, read_code, read_time_ms
 from guardian_gateway.venues.bitget.history import History
 from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
+    LISTS_LAG_S,
+    LOOK_AGAIN_S,
     WINDOW,
     as_taken,
     data,
@@ -74,8 +76,6 @@ CAPABILITIES = Capabilities(
 )
 """A new plan is known to be missing from its list for 2 to 3 s."""
 
-LOOK_AGAIN_S = 0.5
-
 _DETAIL = "privateMixGetV2MixOrderDetail"
 
 
@@ -93,6 +93,8 @@ class BitgetSwap:
         self._history = History()
         self._kinds: Recent[OrderType] = Recent()
         """Of plans that were seen waiting, by each of their ids."""
+        self._seen_at_s: Recent[float] = Recent()
+        """When last."""
         self._margin_mode = around.margin_mode
 
     def capabilities(self) -> Capabilities:
@@ -131,6 +133,10 @@ class BitgetSwap:
             # A plan that was there may be in neither list while it triggers.
             await asyncio.sleep(LOOK_AGAIN_S)
             found = await self._found(symbol, client_order_id)
+        seen_s = self._seen_at_s.get(client_order_id)
+        lately = seen_s is not None and self._clock.monotonic() - seen_s < LISTS_LAG_S
+        if found is None and lately:
+            raise Unavailable(f"plan {client_order_id} is in neither list")
         return found
 
     async def _found(self, symbol: str, client_order_id: str) -> VenueOrder | None:
@@ -263,6 +269,7 @@ class BitgetSwap:
     def _note(self, plan: VenueOrder) -> None:
         for name in _ids(plan.ref):
             self._kinds.note(name, plan.type)
+            self._seen_at_s.note(name, self._clock.monotonic())
 
     async def _read_markets(self, _symbol: str) -> dict[str, Listing]:
         return await self._client.read(

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,6 +40,8 @@ RECENT = timedelta(days=3) - timedelta(minutes=5)
 """How far back the list of recent fills surely reaches; the older ones are in another."""
 FILLS_KEPT = timedelta(days=89)
 
+NUMBERS_KEPT = 1_000
+
 LOOKS = 3
 PAUSE_S = 0.1
 """Between two looks at an order whose cancel is under way."""
@@ -52,6 +55,8 @@ class Orders:
         self._client = questions.client
         self._clock = clock
         self._names = OrderNames(self._read_name)
+        self._numbers: OrderedDict[str, str] = OrderedDict()
+        """Of pairs that were seen, by the id of each leg."""
 
     # Reads
 
@@ -81,7 +86,8 @@ class Orders:
         if algo is None or algo.leg(symbol, client_order_id) is None:
             if order is not None:
                 return order
-            algo = await self._listed(symbol, name, client_order_id)
+            algo = await self._by_number(symbol, client_order_id)
+            algo = algo or await self._listed(symbol, name, client_order_id)
         if algo is None:
             return None
         return (await self._as_it_stands(algo)).leg(symbol, client_order_id)
@@ -139,6 +145,15 @@ class Orders:
             lambda answer: _number(answer, "algoId", "algoClOrdId", name),
         )
 
+    def learn_pair(self, number: str, *client_order_ids: str | None) -> None:
+        """OKX knows a pair by its number, and by neither id of ours."""
+        for one in client_order_ids:
+            if one is not None:
+                self._numbers[one] = number
+                self._numbers.move_to_end(one)
+        while len(self._numbers) > NUMBERS_KEPT:
+            self._numbers.popitem(last=False)
+
     async def cancel(self, ref: OrderRef) -> None:
         name = (await self._ask.markets.listing_to_write(ref.symbol)).name
         if ref.conditional:
@@ -186,7 +201,16 @@ class Orders:
             if isinstance(one, BaseException):
                 raise one
             found += [self._ask.parsed(words.algo, row) for row in one]
+        for algo in found:
+            if len(algo.legs) > 1:
+                self.learn_pair(algo.number, *(leg.ref.client_order_id for leg in algo.legs))
         return found
+
+    async def _by_number(self, symbol: str, client_order_id: str) -> words.Algo | None:
+        """A pair that was seen: for a moment it may be in no list, and the lists may be long."""
+        number = self._numbers.get(client_order_id)
+        algo = await self._ask.algo(algoId=number) if number is not None else None
+        return algo if algo is not None and algo.leg(symbol, client_order_id) else None
 
     async def _listed(self, symbol: str, name: str, client_order_id: str) -> words.Algo | None:
         """The conditional order of this id, from the lists: the waiting ones first, since that is

@@ -108,6 +108,7 @@ class OkxSpot:
         check_pair(stop_loss, take_profit, (OrderType.TAKE_PROFIT,))
         listing = await self._markets.listing_to_write(stop_loss.symbol)
         pair = await self._orders.create_algo(words.pair_request(stop_loss, take_profit, listing))
+        self._orders.learn_pair(pair, stop_loss.client_order_id, take_profit.client_order_id)
         return [
             accepted(body, leg_number(pair, body.type), pair) for body in (stop_loss, take_profit)
         ]
