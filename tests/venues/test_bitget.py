@@ -400,7 +400,7 @@ async def test_a_stop_that_is_in_neither_list_is_not_given_up_at_once(tmp_path):
         await made.venue.create(STOP)
         made.set_price("41000")
         made.wire._past_plans = lambda _: {"entrustedList": None, "endId": None}
-        await asyncio.sleep(3.5)
+        await asyncio.sleep(3)
         with pytest.raises(Unavailable, match="neither"):
             await made.venue.find(SYMBOL, "sl")
         await asyncio.sleep(2)

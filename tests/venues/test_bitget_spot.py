@@ -322,7 +322,7 @@ async def test_a_fired_stop_is_found_without_reading_all_that_ever_ended(tmp_pat
         assert [one.params.get("idLessThan") for one in past] == [None, None]
 
 
-@pytest.mark.parametrize("seconds", [3.5, 6])
+@pytest.mark.parametrize("seconds", [3, 6])
 @on_jumping_time
 async def test_a_stop_that_is_in_neither_list_is_not_given_up_at_once(seconds, tmp_path):
     """Bitget's lists of plans lag by seconds."""
