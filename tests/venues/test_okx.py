@@ -648,3 +648,18 @@ async def test_a_pair_between_two_lists_is_asked_for_by_its_number(tmp_path):
         lists = [one for one in made.wire.asked if "orders-algo" in one.path]
         assert lists == []
         assert await made.venue.find(SYMBOL, "nobody") is None
+
+
+@on_jumping_time
+async def test_an_order_that_somebody_elses_slow_order_sends_is_listed(tmp_path):
+    async with rig(
+        "okxswap", tmp_path, loop.clock(), **own_rules("okxswap", child_waits=True)
+    ) as made:
+        await made.venue.create(BUY)
+        await made.venue.create(leg(made))
+        made.set_price("41000")
+        shown = made.wire.shown_algo
+        slow = {"ordType": "twap", "state": "live", "slTriggerPx": "", "slOrdPx": ""}
+        made.wire.shown_algo = lambda *of: shown(*of) | slow
+        (listed,) = await made.venue.open_orders()
+        assert (listed.ref.client_order_id, listed.ref.conditional) == (None, False)

@@ -70,7 +70,7 @@ class Orders:
         for row in await self._ask.every(PENDING, where, "ordId"):
             parent = text_or_none(row, "algoId")
             algo = await self._ask.algo(algoId=parent) if parent is not None else None
-            if algo is not None and not algo.hidden:
+            if algo is not None and algo.legs and not algo.hidden:
                 algos[algo.number] = await self._as_it_stands(algo)
             else:
                 plain_ones.append(self._ask.parsed(words.plain_order, row))
