@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import ccxt  # type: ignore[import-untyped]
 import pytest
@@ -382,7 +383,8 @@ async def test_a_fill_of_an_order_that_does_not_show_yet_is_not_nobodys(name, tm
             replace(STOP, quantity=Decimal("0.05"), reduce_only=name == "bitgetswap")
         )
         made.set_price("41000")
-        made.venue._names._names.clear()
+        venue: Any = made.venue
+        venue._names._names.clear()
         shown, hides = made.wire._past_plans, lambda pairs: shown({**pairs, "symbol": "NONE"})
         made.wire._past_plans = hides
         with pytest.raises(Unavailable, match="not shown"):

@@ -313,6 +313,7 @@ async def test_a_fired_stop_is_found_without_reading_all_that_ever_ended(tmp_pat
             )
         await made.venue.create(STOP)
         made.set_price("41900")
+        assert isinstance(made.venue, BitgetSpot)
         made.venue._names._names.clear()
         assert await status_of(made) == ("closed", D("0.05"))
         made.venue._names._names.clear()

@@ -607,7 +607,8 @@ async def test_a_fill_of_an_order_that_does_not_show_yet_is_not_nobodys(name, tm
         await made.venue.create(BUY)
         await made.venue.create(leg(made))
         made.set_price("41000")
-        made.venue._orders._names._names.clear()
+        venue: Any = made.venue
+        venue._orders._names._names.clear()
         gone = json.dumps({"code": "51603", "msg": "Order does not exist", "data": []})
         made.wire.fault("GET /api/v5/trade/order$", (200, gone, JSON), executes=False)
         with pytest.raises(Unavailable, match="not shown"):
