@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 EVERYTHING = os.environ.get("EXCHANGES") == "all"
 
-ONE_OF_A_KIND = ("binanceusdm", "okx", "bitget")
-"""Legs side by side; a pair; the stop alone, with a watched take-profit."""
-EVERY_FAULT_ON = ("binance", "binanceusdm", "bitget", "bitgetswap", "okx", "okxswap")
+ONE_OF_A_KIND = ("binanceusdm", "bitget")
+"""Legs side by side; the stop alone, with a watched take-profit. Pairs are played on paper."""
+EVERY_FAULT_ON = ("binanceusdm", "okx", "bitget")
+"""Legs side by side; a pair; the stop alone."""
 
 ONE_OF_A_SORT = (
     "hangs, not done",
