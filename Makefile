@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 100
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 runtime := $(VENV)/.installed-runtime
