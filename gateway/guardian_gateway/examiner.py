@@ -69,7 +69,7 @@ class Examiner:
             return ""
         if self._is_due():
             await self.look()
-        wrong = [one for one in self._found if not one.ok and one.what in MUST_HOLD]
+        wrong = self._wrong()
         for one in wrong:
             if not one.asked:
                 raise NotSent(f"the account cannot be looked over: {one.what}: {one.found}")
@@ -79,21 +79,21 @@ class Examiner:
         if self._looked_at_s is None or self._generation != self._desk.generation:
             return True
         age_s = self._context.clock.monotonic() - self._looked_at_s
-        wrong = [one for one in self._found if not one.ok and one.what in MUST_HOLD]
+        wrong = self._wrong()
         if any(not one.asked for one in wrong):
             return age_s > UNASKED_AGAIN_AFTER_S
         return age_s > (AGAIN_AFTER_S if wrong else GOOD_FOR_S)
+
+    def _wrong(self) -> list[Finding]:
+        return [one for one in self._found if not one.ok and one.what in MUST_HOLD]
 
     async def _of_the_exchange(self) -> Sequence[Finding]:
         venue = self._desk.venue
         if not isinstance(venue, CheckedVenue):
             return []
-        try:
-            return await self._desk.calls.read("check", venue.check, WITHIN_S)
-        except Exception as error:
-            return [Finding("keys", False, str(error), asked=False)]
+        return await found_out("keys", self._desk.calls.read("check", venue.check, WITHIN_S))
 
-    async def _symbols(self) -> Finding:
+    async def _symbols(self) -> Sequence[Finding]:
         names = await self._context.database.run(lambda tx: symbols_of(tx, self._desk.name))
         unknown = []
         for name in names:
@@ -103,10 +103,11 @@ class Examiner:
             except CallerError:
                 unknown.append(name)
         if unknown:
-            return Finding("symbols", False, f"not traded here: {', '.join(unknown)}")
-        return Finding("symbols", True, f"{len(names)} in use, all known" if names else "none yet")
+            return [Finding("symbols", False, f"not traded here: {', '.join(unknown)}")]
+        known = f"{len(names)} in use, all known" if names else "none yet"
+        return [Finding("symbols", True, known)]
 
-    async def _others(self) -> Finding:
+    async def _others(self) -> Sequence[Finding]:
         orders = await self._desk.calls.read("open_orders", self._desk.venue.open_orders)
         ours = self._context.installation
         names = [order.ref.client_order_id or "" for order in orders]
@@ -118,13 +119,13 @@ class Examiner:
         if theirs:
             shown = ", ".join(sorted(theirs))
             found = f"{shown} has orders here too: give each installation an account of its own"
-            return Finding("other installations", False, found)
-        return Finding("other installations", True, "none")
+            return [Finding("other installations", False, found)]
+        return [Finding("other installations", True, "none")]
 
 
-async def _alone(what: str, asking: Awaitable[Finding]) -> Sequence[Finding]:
+async def _alone(what: str, asking: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:
     try:
         async with asyncio.timeout(WITHIN_S):
-            return [await found_out(what, asking)]
+            return await found_out(what, asking)
     except TimeoutError:
         return [Finding(what, False, f"no answer within {WITHIN_S:g} s", asked=False)]

@@ -199,7 +199,7 @@ async def test_a_key_is_asked_about_its_rights(tmp_path):
     async with rig("krakenfutures", tmp_path, loop.clock()) as made:
         await made.venue.open_orders()
         venue: Any = made.venue
-        assert await sent(made, venue.check()) == [RIGHTS, RIGHTS]
+        assert await sent(made, venue.check()) == [RIGHTS]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ async def test_a_key_is_asked_about_its_rights(tmp_path):
         await made.venue.open_orders()
         venue: Any = made.venue
         rights: Call = (f"{PRIVATE}/GetApiKeyInfo", {})
-        assert await sent(made, venue.check()) == [rights, rights]
+        assert await sent(made, venue.check()) == [rights]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ async def permission_findings(client: Client) -> Sequence[Finding]:
     """Nothing for play money: its worlds do not tell, and there is nothing to withdraw."""
     if not client.is_live:
         return []
-    return [await found_out("withdrawal", _withdrawal(client))]
+    return await found_out("withdrawal", _withdrawal(client))
 
 
-async def _withdrawal(client: Client) -> Finding:
-    return withdrawal_finding(await client.read("sapiGetAccountApiRestrictions", {}, _may_withdraw))
+async def _withdrawal(client: Client) -> Sequence[Finding]:
+    may_withdraw = await client.read("sapiGetAccountApiRestrictions", {}, _may_withdraw)
+    return [withdrawal_finding(may_withdraw)]
 
 
 def _may_withdraw(answer: Any) -> bool:

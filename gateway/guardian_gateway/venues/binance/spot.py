@@ -163,18 +163,17 @@ class BinanceSpot:
             raise CallerError("leverage", "spot has no leverage", "set it to 1")
 
     async def check(self) -> Sequence[Finding]:
-        account = await found_out("keys", self._account_finding())
+        account = await found_out("keys", self._account_findings())
         clock = clock_finding(self._client.skew_ms)
-        return [account, *await permission_findings(self._client), clock]
+        return [*account, *await permission_findings(self._client), clock]
 
-    async def _account_finding(self) -> Finding:
-        return trading_finding(
-            await self._client.read(
-                "privateGetAccount",
-                {"omitZeroBalances": "true"},
-                lambda answer: flag(row(answer), "canTrade"),
-            )
+    async def _account_findings(self) -> Sequence[Finding]:
+        may_trade = await self._client.read(
+            "privateGetAccount",
+            {"omitZeroBalances": "true"},
+            lambda answer: flag(row(answer), "canTrade"),
         )
+        return [trading_finding(may_trade)]
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, SPOT_STREAM, moved)

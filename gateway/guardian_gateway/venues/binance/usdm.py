@@ -17,7 +17,6 @@ from typing import Any
 from guardian_core.domain.errors import (
     Ambiguous,
     CallerError,
-    ConfigurationError,
     NotSent,
     OrderGone,
     Rejected,
@@ -40,6 +39,7 @@ from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
     found_out,
+    one_way_finding,
     trading_finding,
 )
 from guardian_gateway.venues.exchange.client import Client, Wiring
@@ -245,25 +245,21 @@ class BinanceUsdm:
 
     async def check(self) -> Sequence[Finding]:
         hedge, account = await asyncio.gather(
-            found_out("position mode", self._mode_finding()),
-            found_out("keys", self._account_finding()),
+            found_out("position mode", self._mode_findings()),
+            found_out("keys", self._account_findings()),
         )
         clock = clock_finding(self._client.skew_ms)
-        return [account, hedge, *await permission_findings(self._client), clock]
+        return [*account, *hedge, *await permission_findings(self._client), clock]
 
-    async def _mode_finding(self) -> Finding:
-        try:
-            await self._ask_mode()
-        except ConfigurationError as error:
-            return Finding("position mode", False, str(error))
-        return Finding("position mode", True, "one-way")
+    async def _mode_findings(self) -> Sequence[Finding]:
+        await self._ask_mode()
+        return [one_way_finding()]
 
-    async def _account_finding(self) -> Finding:
-        return trading_finding(
-            await self._client.read(
-                "fapiPrivateV2GetAccount", {}, lambda answer: flag(row(answer), "canTrade")
-            )
+    async def _account_findings(self) -> Sequence[Finding]:
+        may_trade = await self._client.read(
+            "fapiPrivateV2GetAccount", {}, lambda answer: flag(row(answer), "canTrade")
         )
+        return [trading_finding(may_trade)]
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, USDM_STREAM, moved)

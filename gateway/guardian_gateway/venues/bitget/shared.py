@@ -23,8 +23,7 @@ from guardian_core.domain.orders import (
 from guardian_gateway.venues.exchange.checks import (
     Finding,
     found_out,
-    trading_finding,
-    withdrawal_finding,
+    key_findings,
 )
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.errors import Strange
@@ -243,21 +242,17 @@ def listings_of(
     return by_symbol(found)
 
 
-async def key_findings(client: Client, right: str) -> list[Finding]:
-    """Whether the account's key may trade (`right`: Bitget's short name for that), and, where real
-    money is traded, whether it may withdraw; else why that could not be asked."""
-    rights: frozenset[str] = frozenset()
+async def account_findings(client: Client, right: str) -> Sequence[Finding]:
+    """Whether the account's key may trade (`right`: Bitget's short name for that) and withdraw, or
+    why that could not be asked."""
 
-    async def trading() -> Finding:
-        nonlocal rights
+    async def ask() -> Sequence[Finding]:
         rights = await client.read("privateSpotGetV2SpotAccountInfo", {}, _rights)
-        return trading_finding(bool(rights & {right, "trade"}))
+        # A list that names no right at all tells nothing.
+        may_withdraw = not rights or bool(rights & {"wwow", "withdraw"})
+        return key_findings(bool(rights & {right, "trade"}), may_withdraw, is_live=client.is_live)
 
-    first = await found_out("keys", trading())
-    if first.what == "keys" or not client.is_live:
-        return [first]
-    # A list that names no right at all tells nothing.
-    return [first, withdrawal_finding(not rights or bool(rights & {"wwow", "withdraw"}))]
+    return await found_out("keys", ask())
 
 
 def _rights(answer: Any) -> frozenset[str]:

@@ -37,9 +37,9 @@ from guardian_gateway.venues.bitget.history import History
 from guardian_gateway.venues.bitget.recent import Recent
 from guardian_gateway.venues.bitget.shared import (
     WINDOW,
+    account_findings,
     as_taken,
     data,
-    key_findings,
     listings_of,
     named,
     pages,
@@ -226,8 +226,8 @@ class BitgetSpot:
             raise CallerError("leverage", "spot has no leverage", "set it to 1")
 
     async def check(self) -> Sequence[Finding]:
-        keys = await key_findings(self._client, "stow")
-        return [*keys, clock_finding(self._client.skew_ms)]
+        account = await account_findings(self._client, "stow")
+        return [*account, clock_finding(self._client.skew_ms)]
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, stream_of("SPOT"), moved)

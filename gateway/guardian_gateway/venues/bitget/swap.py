@@ -30,9 +30,9 @@ from guardian_gateway.venues.bitget.shared import (
     LISTS_LAG_S,
     LOOK_AGAIN_S,
     WINDOW,
+    account_findings,
     as_taken,
     data,
-    key_findings,
     listings_of,
     named,
     page_of,
@@ -252,11 +252,11 @@ class BitgetSwap:
         await self._account.set_leverage(symbol, leverage)
 
     async def check(self) -> Sequence[Finding]:
-        keys, mode = await asyncio.gather(
-            key_findings(self._client, "coow"),
-            found_out("position mode", self._account.mode_finding()),
+        account, mode = await asyncio.gather(
+            account_findings(self._client, "coow"),
+            found_out("position mode", self._account.mode_findings()),
         )
-        return [*keys, mode, clock_finding(self._client.skew_ms)]
+        return [*account, *mode, clock_finding(self._client.skew_ms)]
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, stream_of("USDT-FUTURES"), moved)

@@ -1,14 +1,15 @@
 """How a Bitget futures account stands: its position mode, and what backs each symbol."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 
 from guardian_core.accounts import MarginMode
-from guardian_core.domain.errors import CallerError, ConfigurationError, NotSent, Unavailable
+from guardian_core.domain.errors import CallerError, NotSent, Unavailable
 from guardian_core.ports import Clock
 from guardian_gateway.venues.bitget import swap_words as words
 from guardian_gateway.venues.bitget.shared import data
-from guardian_gateway.venues.exchange.checks import Finding
+from guardian_gateway.venues.exchange.checks import Finding, one_way_finding
 from guardian_gateway.venues.exchange.client import Client
 
 MODE_OF = "BTCUSDT"
@@ -69,12 +70,10 @@ class Account:
         except Unavailable as error:
             raise NotSent(f"position mode not known: {error}") from None
 
-    async def mode_finding(self) -> Finding:
-        try:
-            await self._ask_mode()
-        except ConfigurationError as error:
-            return Finding("position mode", False, str(error))
-        return Finding("position mode", True, "one-way")
+    async def mode_findings(self) -> Sequence[Finding]:
+        """Raises what asking raises."""
+        await self._ask_mode()
+        return [one_way_finding()]
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         """Leverage and margin mode: set where they are not so yet, and read back. Raises

@@ -1,16 +1,12 @@
 """What a Bybit key may do, and whether its account is of the kind that is traded here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from guardian_core.domain.money import MarketKind
 from guardian_gateway.venues.bybit import words
-from guardian_gateway.venues.exchange.checks import (
-    Finding,
-    found_out,
-    trading_finding,
-    withdrawal_finding,
-)
+from guardian_gateway.venues.exchange.checks import Finding, found_out, key_findings
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.reading import Row, text
 
@@ -21,34 +17,25 @@ _TRADES = {
 """Any of these rights lets a key trade on that market."""
 
 
-async def key_findings(client: Client, market: MarketKind) -> Sequence[Finding]:
-    """Trading, and withdrawal where there is anything to withdraw. Raises Unavailable."""
-    key = await client.read("privateGetV5UserQueryApi", {}, words.result)
-    return _findings(key, market, client.is_live)
-
-
 async def account_findings(client: Client, market: MarketKind) -> Sequence[Finding]:
     """Raises nothing: an account that cannot be asked is a finding about its keys."""
-    held: list[Finding] = []
 
-    async def ask() -> Finding:
-        trading, *others = await key_findings(client, market)
-        held.extend(others)
-        return trading
+    async def ask() -> Sequence[Finding]:
+        key = await client.read("privateGetV5UserQueryApi", {}, words.result)
+        return _findings(key, market, is_live=client.is_live)
 
-    return [await found_out("keys", ask()), *held]
+    return await found_out("keys", ask())
 
 
-def _findings(key: Row, market: MarketKind, is_live: bool) -> list[Finding]:
+def _findings(key: Row, market: MarketKind, *, is_live: bool) -> list[Finding]:
     permissions = words.part(key, "permissions")
     allowed = any(words.permitted(permissions, *right) for right in _TRADES[market])
-    trading = trading_finding(allowed and text(key, "readOnly") == "0")
+    may_trade = allowed and text(key, "readOnly") == "0"
+    found = key_findings(may_trade, _may_withdraw(permissions), is_live=is_live)
     if text(key, "uta") != "1":
-        found = "not a unified trading account: upgrade it at the exchange"
-        trading = Finding("trading", False, found)
-    if not is_live:
-        return [trading]
-    return [trading, withdrawal_finding(_may_withdraw(permissions))]
+        told = "not a unified trading account: upgrade it at the exchange"
+        found[0] = replace(found[0], ok=False, found=told)
+    return found
 
 
 def _may_withdraw(permissions: Any) -> bool:

@@ -27,7 +27,7 @@ from guardian_gateway.venues.bybit import linear_words, words
 from guardian_gateway.venues.bybit.calls import every
 from guardian_gateway.venues.bybit.codes import HEDGE_WORDS
 from guardian_gateway.venues.bybit.market import BybitMarket
-from guardian_gateway.venues.exchange.checks import Finding, found_out
+from guardian_gateway.venues.exchange.checks import Finding, found_out, one_way_finding
 from guardian_gateway.venues.exchange.markets import Listing
 from guardian_gateway.venues.exchange.orders import one_of_ours
 from guardian_gateway.venues.exchange.reading import Row
@@ -156,11 +156,11 @@ class BybitLinear(BybitMarket):
             raise NotSent(f"leverage of {name} not read: {error}") from None
 
     async def _own_findings(self) -> Sequence[Finding]:
-        return [await found_out("position mode", self._mode_finding())]
+        return await found_out("position mode", self._mode_findings())
 
-    async def _mode_finding(self) -> Finding:
+    async def _mode_findings(self) -> Sequence[Finding]:
         """Of what is held, and of one symbol more: Bybit has a mode per symbol."""
         await self.positions()
         if not (await self._config(EVERYWHERE)).one_way:
             raise linear_words.hedge_mode()
-        return Finding("position mode", True, "one-way")
+        return [one_way_finding()]

@@ -31,12 +31,12 @@ class CheckedVenue(Venue, Protocol):
         ...
 
 
-async def found_out(what: str, asking: Awaitable[Finding]) -> Finding:
-    """The finding, or that it could not be asked."""
+async def found_out(what: str, asking: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:
+    """What one question found, or, as a finding about `what`, why it found nothing."""
     try:
         return await asking
     except GuardianError as error:
-        return Finding(what, False, str(error), asked=not isinstance(error, Unavailable))
+        return [Finding(what, False, str(error), asked=not isinstance(error, Unavailable))]
 
 
 def clock_finding(skew_ms: int) -> Finding:
@@ -53,3 +53,13 @@ def trading_finding(allowed: bool) -> Finding:
 def withdrawal_finding(allowed: bool) -> Finding:
     fix = "allowed: disable it for this key, it is not needed" if allowed else "not allowed"
     return Finding("withdrawal", not allowed, fix)
+
+
+def key_findings(may_trade: bool, may_withdraw: bool, *, is_live: bool) -> list[Finding]:
+    """What a key may do. Play money cannot be withdrawn."""
+    trading = trading_finding(may_trade)
+    return [trading, withdrawal_finding(may_withdraw)] if is_live else [trading]
+
+
+def one_way_finding(told: str = "one-way") -> Finding:
+    return Finding("position mode", True, told)

@@ -28,8 +28,7 @@ from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
     found_out,
-    trading_finding,
-    withdrawal_finding,
+    key_findings,
 )
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.errors import Strange
@@ -217,18 +216,14 @@ class KrakenFutures:
             raise NotSent(told) from None
 
     async def check(self) -> Sequence[Finding]:
-        found = [await found_out("keys", self._trading())]
-        if self._client.is_live:
-            found.append(await found_out("withdrawal", self._withdrawal()))
-        return [*found, clock_finding(self._client.skew_ms)]
+        keys = await found_out("keys", self._key_findings())
+        return [*keys, clock_finding(self._client.skew_ms)]
 
-    async def _trading(self) -> Finding:
+    async def _key_findings(self) -> Sequence[Finding]:
         rights = await self._client.read("authGetApiKeysCheck", {}, _rights)
-        return trading_finding(rights.get("general") == "FULL_ACCESS")
-
-    async def _withdrawal(self) -> Finding:
-        rights = await self._client.read("authGetApiKeysCheck", {}, _rights)
-        return withdrawal_finding(rights.get("transfer") != "NO_ACCESS")
+        may_trade = rights.get("general") == "FULL_ACCESS"
+        may_withdraw = rights.get("transfer") != "NO_ACCESS"
+        return key_findings(may_trade, may_withdraw, is_live=self._client.is_live)
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, FUTURES_STREAM, moved)

@@ -27,8 +27,7 @@ from guardian_gateway.venues.exchange.checks import (
     Finding,
     clock_finding,
     found_out,
-    trading_finding,
-    withdrawal_finding,
+    key_findings,
 )
 from guardian_gateway.venues.exchange.client import Client, Wiring
 from guardian_gateway.venues.exchange.making import VALID_FOR_MS
@@ -241,18 +240,13 @@ class KrakenSpot:
             raise CallerError("leverage", "spot has no leverage", "set it to 1")
 
     async def check(self) -> Sequence[Finding]:
-        found = [await found_out("keys", self._trading())]
-        if self._client.is_live:
-            found.append(await found_out("withdrawal", self._withdrawal()))
-        return [*found, clock_finding(self._client.skew_ms)]
+        keys = await found_out("keys", self._key_findings())
+        return [*keys, clock_finding(self._client.skew_ms)]
 
-    async def _trading(self) -> Finding:
+    async def _key_findings(self) -> Sequence[Finding]:
         rights = await self._ask("privatePostGetApiKeyInfo", {}, words.rights)
-        return trading_finding("modify-trades" in rights)
-
-    async def _withdrawal(self) -> Finding:
-        rights = await self._ask("privatePostGetApiKeyInfo", {}, words.rights)
-        return withdrawal_finding("withdraw-funds" in rights)
+        may_trade, may_withdraw = "modify-trades" in rights, "withdraw-funds" in rights
+        return key_findings(may_trade, may_withdraw, is_live=self._client.is_live)
 
     async def close(self) -> None:
         await self._client.close()

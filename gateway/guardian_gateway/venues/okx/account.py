@@ -10,12 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from guardian_core.accounts import MarginMode
-from guardian_core.domain.errors import ConfigurationError, GuardianError, Unavailable
-from guardian_gateway.venues.exchange.checks import (
-    Finding,
-    trading_finding,
-    withdrawal_finding,
-)
+from guardian_core.domain.errors import ConfigurationError
+from guardian_gateway.venues.exchange.checks import Finding, found_out, key_findings
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.orders import short
 from guardian_gateway.venues.exchange.reading import Row, number, rows, text
@@ -88,22 +84,20 @@ async def account_findings(
 ) -> Sequence[Finding]:
     """What the key may do, and whether the account can at all: `check` raises
     ConfigurationError where it cannot. Raises nothing."""
-    try:
+
+    async def ask() -> Sequence[Finding]:
         setup = await read_setup(client)
-    except GuardianError as error:
-        return [Finding("keys", False, str(error), asked=not isinstance(error, Unavailable))]
-    trading = trading_finding("trade" in setup.permissions)
-    try:
-        if check is not None:
-            check(setup)
-    except ConfigurationError as error:
-        trading = replace(trading, ok=False, found=str(error))
-    if not client.is_live:
-        # Play money cannot be withdrawn.
-        return [trading]
-    # A key whose rights are not told may have all of them.
-    may_withdraw = "withdraw" in setup.permissions or not setup.permissions
-    return [trading, withdrawal_finding(may_withdraw)]
+        may = setup.permissions
+        # A key whose rights are not told may have all of them.
+        found = key_findings("trade" in may, "withdraw" in may or not may, is_live=client.is_live)
+        try:
+            if check is not None:
+                check(setup)
+        except ConfigurationError as error:
+            found[0] = replace(found[0], ok=False, found=str(error))
+        return found
+
+    return await found_out("keys", ask())
 
 
 def balances(answer: Any) -> list[Balance]:

@@ -27,7 +27,12 @@ from guardian_core.domain.money import Instrument, plain
 from guardian_core.domain.orders import OrderBody, OrderRef
 from guardian_core.domain.snapshot import Capabilities, LegsMode, Position, Price
 from guardian_gateway.venues.exchange.asking import both
-from guardian_gateway.venues.exchange.checks import Finding, clock_finding, found_out
+from guardian_gateway.venues.exchange.checks import (
+    Finding,
+    clock_finding,
+    found_out,
+    one_way_finding,
+)
 from guardian_gateway.venues.exchange.client import Client
 from guardian_gateway.venues.exchange.markets import Listing, Markets
 from guardian_gateway.venues.exchange.orders import one_of_ours
@@ -188,15 +193,14 @@ class OkxSwap:
             raise NotSent(f"leverage of {which['instId']} not read: {error}") from None
 
     async def check(self) -> Sequence[Finding]:
-        account, mode = await asyncio.gather(account_findings(self._client), self._mode_finding())
-        return [*account, mode, clock_finding(self._client.skew_ms)]
+        account, mode = await asyncio.gather(
+            account_findings(self._client), found_out("position mode", self._mode_findings())
+        )
+        return [*account, *mode, clock_finding(self._client.skew_ms)]
 
-    async def _mode_finding(self) -> Finding:
-        async def look() -> Finding:
-            setup = await self._read_setup()
-            return Finding("position mode", True, f"one-way, in {setup.mode}")
-
-        return await found_out("position mode", look())
+    async def _mode_findings(self) -> Sequence[Finding]:
+        setup = await self._read_setup()
+        return [one_way_finding(f"one-way, in {setup.mode}")]
 
     async def listen(self, moved: Callable[[], None]) -> None:
         await listen(self._client, stream_of(KIND), moved)
